@@ -1,0 +1,97 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which bytes of which objects make up a volume.
+
+A chain is walked from the newest backup to the oldest, and each takes what
+is not covered yet. So every byte of the volume has exactly one source, a
+shadowed object is never fetched, no byte is written twice, and leaving out
+zeros on a new target is safe at every level.
+
+Replaying the chain from the oldest (as Cinder does) writes the volume several
+times over, and with zeros left out restored wrong bytes in Cinder 23 to 28.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from chunked_backup.model import StoredObject
+
+
+class Fetch(NamedTuple):
+    """One object to fetch and the ranges of the volume it provides.
+
+    :param level: index into the chain, 0 for the newest backup.
+    :param ranges: half-open ranges of volume offsets, sorted.
+    """
+
+    level: int
+    stored: StoredObject
+    ranges: list[tuple[int, int]]
+
+
+class Plan(NamedTuple):
+    """:param fetches: sorted by the first range of each.
+    :param missing: ranges that no object of the chain provides.
+    """
+
+    fetches: list[Fetch]
+    missing: list[tuple[int, int]]
+
+
+def plan_restore(levels: Iterable[Iterable[StoredObject]],
+                 wanted: Sequence[tuple[int, int]]) -> Plan:
+    """Resolve a chain.
+
+    :param levels: the objects of each backup, newest backup first, sorted by
+        offset and not overlapping within a backup.
+    :param wanted: half-open ranges of volume offsets, sorted and apart.
+    """
+    fetches: list[Fetch] = []
+    missing = list(wanted)
+    for level, objects in enumerate(levels):
+        if not missing:
+            break
+        missing = _cover(missing, level, objects, fetches)
+    fetches.sort(key=lambda fetch: fetch.ranges[0])
+    return Plan(fetches, missing)
+
+
+def _cover(missing: Sequence[tuple[int, int]], level: int,
+           objects: Iterable[StoredObject],
+           fetches: list[Fetch]) -> list[tuple[int, int]]:
+    """One sweep over sorted gaps and sorted objects; the gaps left over."""
+    left: list[tuple[int, int]] = []
+    gaps = iter(missing)
+    gap = next(gaps, None)
+    for stored in objects:
+        ranges = []
+        while gap is not None and gap[0] < stored.end:
+            start, end = gap
+            low, high = max(start, stored.offset), min(end, stored.end)
+            if low < high:
+                if start < low:
+                    left.append((start, low))
+                ranges.append((low, high))
+                start = high
+            if start < end <= stored.end or start < end and low >= high:
+                left.append((start, end))
+                start = end
+            gap = (start, end) if start < end else next(gaps, None)
+        if ranges:
+            fetches.append(Fetch(level, stored, ranges))
+        if gap is None:
+            break
+    if gap is not None:
+        left.append(gap)
+        left.extend(gaps)
+    return left

@@ -1,0 +1,149 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import bz2
+import io
+import zlib
+
+import pytest
+import zstandard
+
+from chunked_backup import errors
+from chunked_backup.blocks import codecs
+
+STREAMS = ('zlib', 'gzip', 'bz2', 'bzip2', 'zstd')
+PLAIN = b'some text that repeats, ' * 300 + bytes(500)
+# A whole zstd block more than once: the frame then ends with an empty block.
+BLOCKS = bytes(range(256)) * 1024
+
+
+def read_all(spelling, data, size=1000):
+    plain = codecs.decompressor(spelling, io.BytesIO(data))
+    parts = []
+    while part := plain.read(size):
+        assert len(part) <= size
+        parts.append(part)
+    return b''.join(parts)
+
+
+@pytest.mark.parametrize('spelling, recorded', [
+    ('none', 'none'), ('off', 'none'), ('no', 'none'), ('None', 'none'),
+    ('zlib', 'zlib'), ('GZIP', 'gzip'), ('bz2', 'bz2'), ('Bzip2', 'bzip2'),
+    ('zstd', 'zstd')])
+def test_the_spelling_that_is_recorded(spelling, recorded):
+    assert codecs.canonical(spelling) == recorded
+
+
+def test_an_unknown_spelling_is_refused_and_the_known_are_named():
+    with pytest.raises(errors.ConfigurationError, match='lz4.*zstd'):
+        codecs.canonical('lz4')
+
+
+def test_an_unknown_recorded_spelling_is_a_decode_error():
+    with pytest.raises(codecs.DecodeError, match='lz4'):
+        codecs.decompressor('lz4', io.BytesIO())
+
+
+@pytest.mark.parametrize('spelling', ('none',) + STREAMS)
+def test_round_trip(spelling):
+    stored = codecs.compress(spelling, memoryview(PLAIN))
+    assert read_all(spelling, stored) == PLAIN
+
+
+@pytest.mark.parametrize('spelling', STREAMS)
+def test_what_repeats_becomes_smaller(spelling):
+    assert len(codecs.compress(spelling, PLAIN)) < len(PLAIN) / 5
+
+
+@pytest.mark.parametrize('spelling, decode', [
+    ('zlib', zlib.decompress), ('gzip', zlib.decompress),
+    ('bz2', bz2.decompress), ('bzip2', bz2.decompress),
+    ('zstd', zstandard.ZstdDecompressor().decompress)])
+def test_other_readers_read_ours(spelling, decode):
+    assert decode(codecs.compress(spelling, PLAIN)) == PLAIN
+
+
+def test_zstd_is_one_frame_with_its_content_size():
+    stream = codecs.compressor('zstd', len(PLAIN))
+    stored = (stream.compress(PLAIN[:99]) + stream.compress(PLAIN[99:])
+              + stream.flush())
+    assert zstandard.frame_content_size(stored) == len(PLAIN)
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    assert frame.decompress(stored) == PLAIN
+    assert frame.eof and not frame.unused_data
+
+
+@pytest.mark.parametrize('spelling, encode', [
+    ('zlib', lambda data: zlib.compress(data, 9)), ('bz2', bz2.compress),
+    ('zstd', zstandard.ZstdCompressor(level=19).compress),
+    ('zstd', zstandard.ZstdCompressor(write_checksum=True).compress),
+    ('zstd', zstandard.ZstdCompressor(write_content_size=False).compress)])
+def test_ours_reads_other_writers(spelling, encode):
+    assert read_all(spelling, encode(PLAIN)) == PLAIN
+    assert read_all(spelling, encode(BLOCKS), 300000) == BLOCKS
+
+
+@pytest.mark.parametrize('spelling, encode', [
+    ('bz2', bz2.compress), ('zstd', zstandard.ZstdCompressor().compress)])
+def test_several_streams_behind_each_other_are_joined(spelling, encode):
+    assert read_all(spelling, encode(b'one') + encode(b'two')) == b'onetwo'
+
+
+@pytest.mark.parametrize('plain', [PLAIN, BLOCKS], ids=['text', 'blocks'])
+@pytest.mark.parametrize('spelling', STREAMS)
+def test_a_stream_cut_short_is_an_error(spelling, plain):
+    stored = codecs.compress(spelling, plain)
+    ends = (set(range(12)) | set(range(len(stored) - 12, len(stored)))
+            | {len(stored) // 2})
+    for end in ends:
+        with pytest.raises(codecs.DecodeError):
+            read_all(spelling, stored[:end], 1 << 20)
+
+
+@pytest.mark.parametrize('junk', [
+    b'\0', b'(', b'(\xb5', b'B', b'BZh9', b'\x78\x9c', b'junk' * 9,
+    b'\x50\x2a\x4d\x18\x00\x00\x00\x00'], ids=bytes.hex)
+@pytest.mark.parametrize('spelling', STREAMS)
+def test_bytes_behind_the_stream_are_an_error(spelling, junk):
+    with pytest.raises(codecs.DecodeError):
+        read_all(spelling, codecs.compress(spelling, PLAIN) + junk)
+
+
+def test_a_second_zlib_stream_is_an_error():
+    with pytest.raises(codecs.DecodeError, match='follow'):
+        read_all('zlib', zlib.compress(b'one') + zlib.compress(b'two'))
+
+
+@pytest.mark.parametrize('spelling', STREAMS)
+def test_what_is_no_stream_is_a_decode_error(spelling):
+    with pytest.raises(codecs.DecodeError):
+        read_all(spelling, b'this is no stream of any kind' * 9)
+
+
+def test_a_zstd_frame_that_asks_for_too_much_memory_is_refused():
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        3, window_log=27)
+    huge = zstandard.ZstdCompressor(
+        compression_params=parameters).compressobj()
+    stored = huge.compress(PLAIN) + huge.flush()
+    with pytest.raises(codecs.DecodeError, match='memory'):
+        read_all('zstd', stored)
+
+
+@pytest.mark.parametrize('spelling', STREAMS)
+def test_a_bomb_gives_no_more_than_is_asked_for(spelling):
+    length = 64 << 20
+    stream = codecs.compressor(spelling, length)
+    stored = b''.join(bytes(stream.compress(bytes(1 << 20)))
+                      for _ in range(64)) + stream.flush()
+    plain = codecs.decompressor(spelling, io.BytesIO(stored))
+    assert all(1 <= len(plain.read(1000)) <= 1000 for _ in range(200))
