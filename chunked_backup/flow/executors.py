@@ -1,0 +1,206 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where a job's functions run.
+
+``Workers`` holds two pools, because two kinds of work wait for different
+things: functions on ``io`` move an object between the volume and the store
+and may wait for functions on ``cpu``; those on ``cpu`` (hashing) wait for
+nothing. So they cannot block each other for ever.
+"""
+
+import abc
+import concurrent.futures
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from chunked_backup import errors
+
+_POLL_S = 0.25
+#: How long the end of a job waits for functions that hang.
+SHUTDOWN_GRACE_S = 1.5
+
+
+class Executor(abc.ABC):
+    """Runs functions; the coordinator waits for them."""
+
+    @abc.abstractmethod
+    def submit(self, function: Callable, *args: Any
+               ) -> concurrent.futures.Future:
+        """Have ``function(*args)`` run, now or later."""
+
+    @abc.abstractmethod
+    def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
+        """Forget what has not begun, and wait so long for what runs."""
+
+    @staticmethod
+    def result(future: concurrent.futures.Future,
+               tick: Callable[[], None]) -> Any:
+        """Wait as the coordinator, calling ``tick`` several times a second.
+
+        An error that ``tick`` raises ends the wait.
+        """
+        while True:
+            tick()
+            done, _ = concurrent.futures.wait([future], timeout=_POLL_S)
+            if done:
+                return future.result()
+
+
+class SerialExecutor(Executor):
+    """Runs everything at once in the caller: same results, same order."""
+
+    def submit(self, function: Callable, *args: Any
+               ) -> concurrent.futures.Future:
+        future: concurrent.futures.Future = concurrent.futures.Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as exc:  # handed on by result()
+            future.set_exception(exc)
+        return future
+
+    def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
+        pass
+
+
+class ThreadExecutor(Executor):
+    """Native threads; hashing, compression and I/O release the GIL.
+
+    Not ``ThreadPoolExecutor``: the interpreter waits for its threads at exit,
+    however long a store that hangs keeps them.
+
+    :param threads: at most so many; they are started as they are needed.
+    """
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._limit = threads
+        self._name = name
+        self._threads: list[threading.Thread] = []
+        self._queue: queue.SimpleQueue = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._is_shut_down = False
+
+    def submit(self, function: Callable, *args: Any
+               ) -> concurrent.futures.Future:
+        future: concurrent.futures.Future = concurrent.futures.Future()
+        with self._lock:
+            if self._is_shut_down:  # the caller was left behind by its job
+                raise errors.Cancelled()
+            self._queue.put((future, function, args))
+            if (len(self._threads) < self._limit
+                    and not self._idle.acquire(blocking=False)):
+                thread = threading.Thread(
+                    target=self._work, daemon=True,
+                    name=f'{self._name}_{len(self._threads)}')
+                self._threads.append(thread)
+                thread.start()
+        return future
+
+    def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
+        with self._lock:
+            self._is_shut_down = True
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    future, _, _ = self._queue.get_nowait()
+                    future.cancel()
+                    future.set_running_or_notify_cancel()  # ends a wait()
+            for _ in self._threads:
+                self._queue.put((None, None, None))
+        deadline_s = time.monotonic() + grace_s
+        for thread in self._threads:
+            if thread.ident is None:
+                continue  # a signal came while it was being started
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+
+    def _work(self) -> None:
+        while True:
+            future, function, args = self._queue.get()
+            if future is None:
+                return
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*args))
+                except BaseException as exc:  # handed on by result()
+                    future.set_exception(exc)
+            del future, function, args  # nothing is kept while idle
+            self._idle.release()
+
+
+class Workers:
+    """The two pools of one job.
+
+    :param io_threads: how many objects are in work at once.
+    """
+
+    def __init__(self, cpu: Executor, io: Executor, io_threads: int) -> None:
+        self.cpu = cpu
+        self.io = io
+        self.io_threads = io_threads
+
+    def shutdown(self) -> None:
+        self.io.shutdown()
+        self.cpu.shutdown()
+
+
+def available_cpus() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def open_workers(mode: str, parallelism: int) -> Iterator[Workers]:
+    """The workers of one job.
+
+    When the block is left nothing runs any more, unless a call hangs in the
+    store or a device. Such a worker finds its job stopped when it comes back.
+
+    :param mode: ``serial`` or ``threads``.
+    :param parallelism: objects in work at once.
+    """
+    threads = 1 if mode == 'serial' else parallelism
+    workers = Workers(
+        _executor(mode, available_cpus(), 'chunked_backup_cpu'),
+        _executor(mode, threads, 'chunked_backup_io'), threads)
+    try:
+        yield workers
+    finally:
+        workers.shutdown()
+
+
+def run_one(mode: str, tick: Callable[[], None], function: Callable,
+            *args: Any) -> Any:
+    """``function(*args)`` on a worker, so that the coordinator keeps ticking
+    while the store keeps it waiting.
+
+    :raises Exception: what the function or ``tick`` raises; a function that
+        hangs when ``tick`` does is left behind.
+    """
+    executor = _executor(mode, 1, 'chunked_backup_one')
+    try:
+        return executor.result(executor.submit(function, *args), tick)
+    finally:
+        executor.shutdown(grace_s=0)
+
+
+def _executor(mode: str, threads: int, name: str) -> Executor:
+    if mode == 'serial':
+        return SerialExecutor()
+    if mode == 'threads':
+        return ThreadExecutor(threads, name)
+    raise errors.ConfigurationError(
+        reason=f'unknown executor "{mode}"; known are: serial, threads')

@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Reading an object to its end, whatever happens on the way."""
+
+import contextlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from chunked_backup import errors
+from chunked_backup.blocks.codecs import Source
+from chunked_backup.store.retry import RetryPolicy
+
+_DISCARD_BYTES = 1 << 20
+
+
+class Reader:
+    """A driver's reader with ``read(size)``, whatever the driver has.
+
+    When the store fails for now, the object is opened again and read on from
+    where it was.
+
+    :param open_object: gives a context manager over a driver's reader.
+    """
+
+    def __init__(self, open_object: Callable[
+            [], contextlib.AbstractContextManager],
+            policy: RetryPolicy) -> None:
+        self._open_object = open_object
+        self._policy = policy
+        self._inner: Any = None
+        self._source: Source | None = None
+        self._stack = contextlib.ExitStack()
+        self._position = 0
+        self.read_bytes = 0
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; ``b''`` at the end."""
+        try:
+            data = self._read_once(size)
+        except errors.TransientDriverError:
+            data = self._policy.call(lambda: self._read_once(size))
+        self._position += len(data)
+        self.read_bytes += len(data)
+        return data
+
+    def skip(self, count: int) -> bool:
+        """Leave out ``count`` bytes; False where only reading can."""
+        self.open()
+        if not hasattr(self._inner, 'skip'):
+            return False
+        self._inner.skip(count)
+        self._position += count
+        return True
+
+    def open(self) -> None:
+        """Open the object, if it is not.
+
+        :raises ObjectNotFound: there is none.
+        """
+        if self._source is None:
+            self._policy.call(self._open_once)
+
+    def close(self) -> None:
+        self._inner = self._source = None
+        stack, self._stack = self._stack, contextlib.ExitStack()
+        stack.close()
+
+    def _read_once(self, size: int) -> bytes:
+        try:
+            if self._source is None:
+                self._open_once()
+            return self._source.read(size)
+        except errors.TransientDriverError:
+            self._abandon()
+            raise
+
+    def _open_once(self) -> None:
+        try:
+            inner = self._stack.enter_context(self._open_object())
+            source = inner if _takes_size(inner.read) else _WholeObject(inner)
+            if self._position and hasattr(inner, 'skip'):
+                inner.skip(self._position)
+            else:
+                _discard(source, self._position)
+        except errors.TransientDriverError:
+            self._abandon()
+            raise
+        self._inner, self._source = inner, source
+
+    def _abandon(self) -> None:
+        # What closing a broken stream says is not news.
+        with contextlib.suppress(errors.DriverError):
+            self.close()
+
+
+class _WholeObject:
+    """A reader that knows only ``read()``, as Cinder's drivers have it."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._data: memoryview | None = None
+
+    def read(self, size: int) -> bytes:
+        if self._data is None:
+            self._data = memoryview(self._inner.read())
+        data, self._data = self._data[:size], self._data[size:]
+        return bytes(data)
+
+
+def _discard(source: Source, count: int) -> None:
+    while count:
+        data = source.read(min(count, _DISCARD_BYTES))
+        if not data:
+            return  # what is read next tells that the object is too short
+        count -= len(data)
+
+
+def _takes_size(read: Any) -> bool:
+    try:
+        return bool(inspect.signature(read).parameters)
+    except (TypeError, ValueError):  # some readers in C have no signature
+        return True
