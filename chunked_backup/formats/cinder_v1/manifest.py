@@ -1,0 +1,255 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The manifest: written and read as a stream, checked as it is read.
+
+A chain over a terabyte can list millions of objects, so the list is kept in
+columns (41 bytes an object) and never as parsed JSON.
+"""
+
+import array
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from chunked_backup import errors
+from chunked_backup.blocks import codecs
+from chunked_backup.formats import json_stream
+from chunked_backup.formats.cinder_v1 import names
+from chunked_backup.model import BackupRecord, StoredObject
+
+_COMPRESSIONS = (codecs.NONE,) + codecs.ZLIB + codecs.BZ2 + codecs.ZSTD
+_LARGEST_OFFSET = 1 << 62
+_MD5 = re.compile(r'[0-9a-f]{32}')
+# The texts of a manifest, and whether each must be there.
+_TEXTS = {'version': True, 'backup_id': True, 'volume_id': True,
+          'created_at': True, 'backup_name': False,
+          'backup_description': False, 'parent_id': False,
+          'volume_meta': False}
+_WRITE_BYTES = 256 << 10
+
+
+class ObjectList:
+    """The data objects of one backup, in manifest order.
+
+    :param prefix: objects called ``<prefix>-%05d`` in order, which is what
+        every known writer makes, cost nothing for their names.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._offsets = array.array('q')
+        self._lengths = array.array('q')
+        self._compressions = bytearray()
+        self._md5s = bytearray()
+        self._other_names: dict[int, str] = {}
+        self._without_md5: set[int] = set()
+
+    def append(self, stored: StoredObject) -> None:
+        index = len(self)
+        if stored.name != names.data_object(self._prefix, index + 1):
+            self._other_names[index] = stored.name
+        if stored.md5 is None:
+            self._without_md5.add(index)
+        self._offsets.append(stored.offset)
+        self._lengths.append(stored.length)
+        self._compressions.append(_COMPRESSIONS.index(stored.compression))
+        self._md5s += bytes.fromhex(stored.md5 or '00' * 16)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __getitem__(self, index: int) -> StoredObject:
+        offset = self._offsets[index]
+        md5 = None if index in self._without_md5 else (
+            self._md5s[16 * index:16 * index + 16].hex())
+        name = (self._other_names.get(index)
+                or names.data_object(self._prefix, index + 1))
+        return StoredObject(name, offset, self._lengths[index],
+                            _COMPRESSIONS[self._compressions[index]], md5)
+
+    def __iter__(self) -> Iterator[StoredObject]:
+        return (self[index] for index in range(len(self)))
+
+    def sorted(self) -> Iterator[StoredObject]:
+        """By offset, whatever the order in the manifest."""
+        order = range(len(self))
+        if any(self._offsets[index] > self._offsets[index + 1]
+               for index in range(len(self) - 1)):
+            order = sorted(order, key=self._offsets.__getitem__)
+        return (self[index] for index in order)
+
+
+@dataclasses.dataclass(slots=True)
+class Manifest:
+    """What ``<prefix>_metadata`` says.
+
+    :param volume_meta: the volume's own metadata, as the text of a JSON
+        document, or None.
+    :param extra_metadata: what the driver wants back with every read, if
+        anything.
+    """
+
+    record: BackupRecord
+    objects: ObjectList
+    volume_meta: str | None = None
+    extra_metadata: Any = None
+    version: str = names.VERSION
+
+
+def serialize(manifest: Manifest) -> Iterator[bytes]:
+    """The bytes of a manifest, in pieces.
+
+    Together they equal ``json.dumps(..., sort_keys=True, indent=2)``.
+    """
+    record = manifest.record
+    header = {
+        'version': manifest.version,
+        'backup_id': record.id,
+        'volume_id': record.volume_id,
+        'backup_name': record.name,
+        'backup_description': record.description,
+        'created_at': record.created_at,
+        'objects': [],
+        'parent_id': record.parent_id,
+        'volume_meta': manifest.volume_meta,
+    }
+    if manifest.extra_metadata:
+        header['extra_metadata'] = manifest.extra_metadata
+    text = json.dumps(header, sort_keys=True, indent=2)
+    # A newline within a JSON string is escaped, so only the key matches.
+    before, after = text.split('\n  "objects": []', 1)
+    if not len(manifest.objects):
+        yield text.encode()
+        return
+    yield (before + '\n  "objects": [').encode()
+    yield from _joined(_serialize_entries(manifest.objects))
+    yield ('\n  ]' + after).encode()
+
+
+def _serialize_entries(objects: Iterable[StoredObject]) -> Iterator[str]:
+    separator = ''
+    for stored in objects:
+        md5 = '' if stored.md5 is None else f'        "md5": "{stored.md5}",\n'
+        yield (f'{separator}\n    {{\n      {json.dumps(stored.name)}: {{\n'
+               f'        "compression": "{stored.compression}",\n'
+               f'        "length": {stored.length},\n'
+               f'{md5}'
+               f'        "offset": {stored.offset}\n      }}\n    }}')
+        separator = ','
+
+
+def _joined(parts: Iterable[str]) -> Iterator[bytes]:
+    """Small strings joined to pieces worth writing."""
+    pending: list[str] = []
+    size = 0
+    for part in parts:
+        pending.append(part)
+        size += len(part)
+        if size >= _WRITE_BYTES:
+            yield ''.join(pending).encode()
+            pending, size = [], 0
+    yield ''.join(pending).encode()
+
+
+def parse(stream: Any, backup_id: str | None, prefix: str) -> Manifest:
+    """Read a manifest, to the end of the stream.
+
+    :param stream: has ``read(size)``.
+    :param backup_id: whose it should be, or None to take what it says.
+    :param prefix: the beginning of the backup's object names.
+    :raises CorruptBackup: it is no manifest of this backup.
+    """
+    try:
+        header, objects = _parse_top(json_stream.Events(stream), prefix)
+        return _checked(header, objects, backup_id, prefix)
+    except json_stream.InvalidDocument as exc:
+        raise errors.CorruptBackup(
+            backup_id=backup_id or f'under {prefix}',
+            reason=f'its manifest is broken: {exc}') from exc
+
+
+def _parse_top(events: json_stream.Events,
+               prefix: str) -> tuple[dict[str, Any], ObjectList]:
+    header: dict[str, Any] = {}
+    objects = ObjectList(prefix)
+    for key in events.keys():
+        if key == 'objects':
+            header[key] = True
+            for item in events.items():
+                for stored in _entries(item, prefix):
+                    objects.append(stored)
+        else:
+            header[key] = events.value()
+    return header, objects
+
+
+def _entries(item: Any, prefix: str) -> Iterator[StoredObject]:
+    """One element of ``objects``: a map from a name to what it holds."""
+    if not isinstance(item, dict) or not item:
+        raise json_stream.InvalidDocument('an entry of objects is no map')
+    for name, entry in item.items():
+        if not isinstance(entry, dict):
+            raise json_stream.InvalidDocument(f'object {name} is no map')
+        if not names.belongs_to(prefix, name):
+            # Nor may a manifest reach the objects of another backup.
+            raise json_stream.InvalidDocument(
+                f'object {name!r} is none of this backup')
+        stored = StoredObject(name, entry.get('offset'), entry.get('length'),
+                              entry.get('compression'), entry.get('md5'))
+        problem = _problem(stored)
+        if problem:
+            raise json_stream.InvalidDocument(f'object {name}: {problem}')
+        yield stored
+
+
+def _problem(stored: StoredObject) -> str | None:
+    for number in (stored.offset, stored.length):
+        if type(number) is not int or not 0 <= number <= _LARGEST_OFFSET:
+            return f'{number!r} is no offset or length'
+    if not stored.length:
+        return 'its length is 0'
+    if stored.compression not in _COMPRESSIONS:
+        return f'unknown compression {stored.compression!r}'
+    if stored.md5 is not None and not (
+            isinstance(stored.md5, str) and _MD5.fullmatch(stored.md5)):
+        return f'{stored.md5!r} is no md5'
+    return None
+
+
+def _checked(header: dict[str, Any], objects: ObjectList,
+             backup_id: str | None, prefix: str) -> Manifest:
+    for key, required in _TEXTS.items():
+        value = header.get(key)
+        if not isinstance(value, str) and (required or value is not None):
+            raise json_stream.InvalidDocument(f'{key} is missing or no text')
+    if 'objects' not in header:
+        raise json_stream.InvalidDocument('it has no list of objects')
+    if backup_id is not None and header['backup_id'] != backup_id:
+        raise json_stream.InvalidDocument(
+            f'it belongs to backup {header["backup_id"]}')
+    end = 0
+    for stored in objects.sorted():
+        if stored.offset < end:
+            raise json_stream.InvalidDocument(
+                f'object {stored.name} overlaps another')
+        end = stored.end
+    record = BackupRecord(
+        id=header['backup_id'], volume_id=header['volume_id'],
+        parent_id=header.get('parent_id'), prefix=prefix,
+        name=header.get('backup_name'),
+        description=header.get('backup_description'),
+        created_at=header['created_at'])
+    return Manifest(record, objects, header.get('volume_meta'),
+                    header.get('extra_metadata'), header['version'])

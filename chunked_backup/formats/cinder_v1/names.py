@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The names of a backup's objects in format 1.0.0."""
+
+import re
+
+VERSION = '1.0.0'
+
+MANIFEST_SUFFIX = '_metadata'
+DIGEST_TABLE_SUFFIX = '_sha256file'
+_SUFFIX = re.compile(r'(-\d{5,}|_metadata|_sha256file)\Z')
+
+
+def data_object(prefix: str, number: int) -> str:
+    """The name of the ``number``-th data object, counted from 1."""
+    return f'{prefix}-{number:05d}'
+
+
+def manifest(prefix: str) -> str:
+    return prefix + MANIFEST_SUFFIX
+
+
+def digest_table(prefix: str) -> str:
+    return prefix + DIGEST_TABLE_SUFFIX
+
+
+def prefix_of_manifest(name: str) -> str | None:
+    """The prefix of the backup whose manifest is called ``name``."""
+    if not name.endswith(MANIFEST_SUFFIX):
+        return None
+    return name.removesuffix(MANIFEST_SUFFIX) or None
+
+
+def belongs_to(prefix: str, name: str) -> bool:
+    """Whether an object called ``name`` is part of the backup ``prefix``."""
+    return name.startswith(prefix) and bool(
+        _SUFFIX.fullmatch(name[len(prefix):]))

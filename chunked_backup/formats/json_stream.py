@@ -1,0 +1,121 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""JSON documents too large to be held, read event by event.
+
+A thin layer over ijson with one error for all that can be wrong: no JSON, a
+key twice, nesting without end.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import ijson
+
+_DEEPEST = 50
+
+
+class InvalidDocument(Exception):
+    """The document is not what it should be; callers say whose it is."""
+
+
+class Events:
+    """A walk through one JSON document whose top is a map.
+
+    :param stream: has ``read(size)`` that gives bytes.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        # Without use_float a number could be too large for its type, which
+        # raises errors that are not ijson's.
+        self._events = ijson.basic_parse(_WithNewline(stream), use_float=True)
+
+    def _next(self) -> tuple[str, Any]:
+        try:
+            return next(self._events)
+        except (ijson.JSONError, UnicodeDecodeError, ValueError) as exc:
+            raise InvalidDocument(f'it is no JSON ({exc})') from exc
+        except StopIteration:
+            raise InvalidDocument('it ends early') from None
+
+    def keys(self) -> Iterator[str]:
+        """Each key of the top map; read its value before the next."""
+        if self._next()[0] != 'start_map':
+            raise InvalidDocument('it is no map')
+        seen = set()
+        while True:
+            event, key = self._next()
+            if event == 'end_map':
+                break
+            if key in seen:
+                raise InvalidDocument(f'{key} stands in it twice')
+            seen.add(key)
+            yield key
+        try:
+            next(self._events)
+        except StopIteration:
+            return
+        except (ijson.JSONError, UnicodeDecodeError, ValueError) as exc:
+            raise InvalidDocument(f'it is no JSON ({exc})') from exc
+        raise InvalidDocument('something follows its end')
+
+    def items(self) -> Iterator[Any]:
+        """Each element of the array that comes next, as Python values."""
+        if self._next()[0] != 'start_array':
+            raise InvalidDocument('a list was expected')
+        while True:
+            event, value = self._next()
+            if event == 'end_array':
+                return
+            yield self._build(event, value)
+
+    def value(self) -> Any:
+        """Whatever comes next, as Python values."""
+        return self._build(*self._next())
+
+    def _build(self, event: str, value: Any) -> Any:
+        builder = ijson.ObjectBuilder()
+        open_keys: list[set[str]] = []  # of each map and list around
+        while True:
+            if event == 'map_key':
+                if value in open_keys[-1]:
+                    raise InvalidDocument(f'{value} stands in it twice')
+                open_keys[-1].add(value)
+            builder.event(event, value)
+            if event.startswith('start_'):
+                open_keys.append(set())
+            elif event.startswith('end_'):
+                open_keys.pop()
+            if not open_keys:
+                return builder.value
+            if len(open_keys) > _DEEPEST:
+                raise InvalidDocument('it is nested too deeply')
+            event, value = self._next()
+
+
+class _WithNewline:
+    """A stream with a newline added at its end.
+
+    The parser overlooks a string behind the document that is never closed;
+    a newline within a string it refuses.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        if data or not size or self._ended:
+            return data
+        self._ended = True
+        return b'\n'
