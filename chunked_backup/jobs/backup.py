@@ -1,0 +1,270 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A backup: which extents to store, storing them, committing.
+
+1. The extents: all of the volume for a full backup; for an incremental the
+   volume is read once, hashed and compared with the parent's digests.
+2. Each extent becomes an object: it is read, hashed, compressed and written
+   piece by piece, several objects at a time. What is stored and what is
+   hashed come from the same read, so a digest always belongs to the bytes
+   in the object.
+3. Digest table, then manifest. No manifest, no backup; whatever ends the job
+   before that removes what it wrote.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from chunked_backup import errors
+from chunked_backup.blocks import digests
+from chunked_backup.blocks.extents import plan_extents
+from chunked_backup.endpoints.source import VolumeSource
+from chunked_backup.flow.buffers import BufferPool
+from chunked_backup.flow.executors import Workers
+from chunked_backup.flow.executors import open_workers
+from chunked_backup.flow.executors import run_one
+from chunked_backup.flow.monitor import Monitor
+from chunked_backup.flow.window import ordered
+from chunked_backup.formats import CURRENT
+from chunked_backup.jobs.delete import remove_objects
+from chunked_backup.jobs.digest_spool import DigestSpool
+from chunked_backup.jobs.settings import Settings
+from chunked_backup.jobs.settings import piece_bytes
+from chunked_backup.jobs.store_extent import ExtentWriter
+from chunked_backup.model import BackupRecord
+from chunked_backup.model import BackupSummary
+from chunked_backup.model import Extent
+from chunked_backup.model import Region
+from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.object_store import Writer
+
+# A hole is compared with the parent 4 GiB of 32 KiB blocks at a time.
+_HOLE_BLOCKS = 131072
+# How long cleaning up waits for a store that does not answer; somebody who
+# cancels does not want to wait.
+_CLEANUP_STALL_S = 120.0
+_CANCELLED_CLEANUP_STALL_S = 1.5
+
+
+class BackupJob:
+    """One backup of one volume.
+
+    :param record: its container and prefix are set.
+    :param parent: the digests of the backup this one is relative to, or None
+        for a full backup.
+    :param volume_meta: the volume's own metadata as JSON text, or None.
+    :param extra_metadata: the driver's own, or None.
+    """
+
+    def __init__(self, store: ObjectStore, record: BackupRecord,
+                 source: VolumeSource, settings: Settings, monitor: Monitor,
+                 parent: DigestSpool | None = None,
+                 volume_meta: str | None = None,
+                 extra_metadata: Any = None) -> None:
+        self._store = store
+        self._record = record
+        self._source = source
+        self._settings = settings
+        self._monitor = monitor
+        self._parent = parent
+        self._volume_meta = volume_meta
+        self._extra_metadata = extra_metadata
+        self._changed_bytes = 0
+        self._stored_bytes = 0
+
+    def run(self) -> BackupSummary:
+        """Do it all.
+
+        :raises InvalidVolume: there is nothing to back up.
+        :raises Cancelled: the host has ended the backup; nothing is left.
+        """
+        if not self._source.size_bytes:
+            raise errors.InvalidVolume(volume=self._record.volume_id,
+                                       reason='it has no bytes')
+        try:
+            with DigestSpool() as spool:
+                objects = self._store_extents(spool)
+                self._monitor.poll()
+                return self._commit(spool, objects)
+        except BaseException as exc:
+            self._remove_leftovers(exc)
+            raise
+
+    def _remove_leftovers(self, cause: BaseException) -> None:
+        """Delete what was written; a store that hangs is not waited for."""
+        store = ObjectStore(self._store.driver, self._store.container)
+        answered_s = [time.monotonic()]
+        limit_s = (_CANCELLED_CLEANUP_STALL_S
+                   if isinstance(cause, errors.Cancelled | KeyboardInterrupt)
+                   else _CLEANUP_STALL_S)
+
+        def progress() -> None:
+            answered_s[0] = time.monotonic()
+
+        def give_up() -> None:
+            if time.monotonic() - answered_s[0] > limit_s:
+                raise errors.TransientDriverError(
+                    container=store.container, object_name=None,
+                    reason='it does not answer')
+
+        try:
+            run_one(self._settings.executor, give_up, remove_objects, store,
+                    CURRENT, self._record.prefix, progress)
+        except errors.DriverError as exc:
+            cause.add_note(f'objects of the broken-off backup are left under '
+                           f'{self._record.prefix}: {exc}')
+
+    def _store_extents(self, spool: DigestSpool) -> Any:
+        objects = CURRENT.manifest.ObjectList(self._record.prefix)
+        with (open_workers(self._settings.executor,
+                           self._settings.parallelism) as workers,
+              self._stopping()):
+            regions = (self._all_regions() if self._parent is None
+                       else self._changed_regions(workers, spool))
+            writer = ExtentWriter(self._store.with_extra_metadata(
+                self._extra_metadata), self._source, spool, self._settings,
+                self._monitor, workers.cpu, counted=self._parent is None)
+            for stored, size in ordered(
+                    workers.io, writer.store, self._named_extents(regions),
+                    2 * workers.io_threads, self._monitor.tick):
+                objects.append(stored)
+                self._changed_bytes += stored.length
+                self._stored_bytes += size
+        return objects
+
+    @contextlib.contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """Have workers leave early when the coordinator leaves by an error."""
+        try:
+            yield
+        except BaseException:
+            self._monitor.stop()
+            raise
+
+    def _named_extents(self, regions: Iterable[Region]
+                       ) -> Iterator[tuple[str, Extent]]:
+        extents = plan_extents(regions, self._settings.chunk_size_bytes,
+                               self._settings.block_size_bytes,
+                               self._settings.merge_gap_bytes)
+        for number, extent in enumerate(extents, start=1):
+            yield (CURRENT.names.data_object(self._record.prefix, number),
+                   extent)
+
+    def _all_regions(self) -> Iterator[Region]:
+        return self._source.regions(self._settings.block_size_bytes)
+
+    def _changed_regions(self, workers: Workers,
+                         spool: DigestSpool) -> Iterator[Region]:
+        block_size = self._settings.block_size_bytes
+        scanner = _Scanner(self._source, block_size, self._parent, spool,
+                           self._monitor)
+        return itertools.chain.from_iterable(ordered(
+            workers.cpu, scanner.scan,
+            _pieces(self._source.regions(block_size), block_size),
+            4 * workers.io_threads, self._monitor.tick))
+
+    def _commit(self, spool: DigestSpool, objects: Any) -> BackupSummary:
+        block_size = self._settings.block_size_bytes
+        record = self._record
+        table = self._write(
+            CURRENT.names.digest_table(record.prefix),
+            lambda: CURRENT.digest_table.serialize(record, block_size,
+                                                   spool.batches()))
+        manifest = self._write(
+            CURRENT.names.manifest(record.prefix),
+            lambda: CURRENT.manifest.serialize(CURRENT.Manifest(
+                record, objects, self._volume_meta,
+                self._extra_metadata)))
+        return BackupSummary(
+            object_count=len(objects), volume_bytes=self._source.size_bytes,
+            changed_bytes=self._changed_bytes,
+            stored_bytes=self._stored_bytes,
+            manifest_sha256=manifest, digest_table_sha256=table)
+
+    def _write(self, name: str,
+               pieces: Callable[[], Iterable[bytes]]) -> str:
+        """Store pieces as one object.
+
+        :param pieces: gives them all, again for each new try.
+        :returns: the sha256 of all of them.
+        """
+        def produce(writer: Writer) -> str:
+            sha256 = hashlib.sha256()
+            for piece in pieces():
+                self._monitor.check()
+                sha256.update(piece)
+                writer.write(piece)
+            return sha256.hexdigest()
+
+        return run_one(self._settings.executor, self._monitor.tick,
+                       self._store.put, name, produce)
+
+
+class _Scanner:
+    """Hashes pieces of the volume and compares them with the parent."""
+
+    def __init__(self, source: VolumeSource, block_size_bytes: int,
+                 parent: DigestSpool, spool: DigestSpool,
+                 monitor: Monitor) -> None:
+        self._source = source
+        self._block_size = block_size_bytes
+        self._parent = parent
+        self._spool = spool
+        self._monitor = monitor
+        self._buffers = BufferPool(piece_bytes(block_size_bytes))
+
+    def scan(self, region: Region) -> list[Region]:
+        """The parts of a region that are not as the parent had them.
+
+        A zero region is whole blocks.
+        """
+        self._monitor.check()
+        first = region.start // self._block_size
+        count = digests.block_count(region.end - region.start,
+                                    self._block_size)
+        new = self._digests(region, count)
+        self._spool.write(first, new)
+        old = self._parent.read(first, count)
+        self._monitor.advance(region.end - region.start)
+        return [
+            Region((first + low) * self._block_size,
+                   min((first + high) * self._block_size, region.end),
+                   region.zero)
+            for low, high in digests.differing_runs(new, old)]
+
+    def _digests(self, region: Region, count: int) -> bytes:
+        if region.zero:
+            return digests.zero_digests(count, self._block_size)
+        with self._buffers.borrow() as buffer:
+            data = buffer[:region.end - region.start]
+            self._source.read_into(region.start, data)
+            return digests.hash_blocks(data, self._block_size)
+
+
+def _pieces(regions: Iterable[Region],
+            block_size_bytes: int) -> Iterator[tuple[Region]]:
+    """Regions cut to what one worker takes at a time."""
+    data_bytes = piece_bytes(block_size_bytes)
+    for region in regions:
+        whole = region.end - region.end % block_size_bytes
+        if region.zero and whole > region.start:
+            step = _HOLE_BLOCKS * block_size_bytes
+            for start in range(region.start, whole, step):
+                yield (Region(start, min(start + step, whole), True),)
+            region = Region(whole, region.end)
+        for start in range(region.start, region.end, data_bytes):
+            yield (Region(start, min(start + data_bytes, region.end)),)

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A restore, and a verification: the same walk into another sink.
+
+1. The digest table says which blocks are zero; they are zeroed, not fetched.
+2. The plan says which object provides each other byte: every object is
+   fetched at most once, every byte of the target is written at most once.
+3. Each object streams: fetch, decode, check against the digest table, write.
+   A block is written only after its sha256 has matched, so a restore that
+   fails has left the target incomplete but never with wrong bytes.
+4. One flush.
+
+What is not promised: that a shadowed part of an object is sound. A
+verification (``thorough``) reads every object that it needs to its end and
+checks its md5, too, and fetches zeros as well.
+"""
+
+from collections.abc import Iterator
+
+from chunked_backup import errors
+from chunked_backup.blocks import digests
+from chunked_backup.blocks.plan import plan_restore
+from chunked_backup.endpoints.sink import VolumeSink
+from chunked_backup.flow.executors import open_workers
+from chunked_backup.flow.monitor import Monitor
+from chunked_backup.flow.window import ordered
+from chunked_backup.jobs.chain import Chain
+from chunked_backup.jobs.faults import Faults
+from chunked_backup.jobs.fetch_object import ObjectFetcher
+from chunked_backup.model import RestoreSummary
+
+_DIGEST_BATCH = 65536
+_ZERO_STEP_BYTES = 1 << 30
+
+
+class RestoreJob:
+    """Brings one restore point into a sink.
+
+    :param thorough: check what a restore would not need, see above.
+    :param faults: what to do about damage.
+    """
+
+    def __init__(self, chain: Chain, sink: VolumeSink, monitor: Monitor,
+                 faults: Faults, parallelism: int = 4,
+                 executor: str = 'threads', thorough: bool = False) -> None:
+        self._chain = chain
+        self._sink = sink
+        self._monitor = monitor
+        self._faults = faults
+        self._parallelism = parallelism
+        self._executor = executor
+        self._thorough = thorough
+
+    def run(self) -> RestoreSummary:
+        """Do it all.
+
+        :raises CorruptBackup: and names backup, object and offset.
+        :raises InvalidVolume: the target is too small; it is untouched.
+        :raises VolumeIOError: the target failed.
+        :raises Cancelled: the host has ended the restore.
+        """
+        chain = self._chain
+        zeros, wanted = self._split_zeros()
+        if self._thorough or not len(chain.digests):
+            zeros, wanted = [], [(0, chain.volume_bytes)]
+        plan = plan_restore((level.manifest.objects.sorted()
+                             for level in chain.levels), wanted)
+        self._sink.prepare(chain.volume_bytes)
+        for start, end in plan.missing:
+            self._faults.add(errors.IncompleteChain(
+                backup_id=chain.levels[0].record.id,
+                reason=f'no object holds the bytes from {start} to {end}'),
+                start, end)
+            self._zero(start, end)
+        for start, end in zeros:
+            self._zero(start, end)
+        self._fetch(plan.fetches)
+        self._sink.flush()
+        self._monitor.poll()
+        return RestoreSummary(
+            volume_bytes=chain.volume_bytes, object_count=len(plan.fetches),
+            fetched_bytes=sum(level.store.read_bytes
+                              for level in chain.levels),
+            bad_ranges=self._faults.ranges())
+
+    def _split_zeros(self) -> tuple[list[tuple[int, int]],
+                                    list[tuple[int, int]]]:
+        """Ranges of zero blocks, and of all others."""
+        zeros: list[tuple[int, int]] = []
+        others: list[tuple[int, int]] = []
+        for low, high, zero in self._runs():
+            ranges = zeros if zero else others
+            start = low * self._chain.block_size_bytes
+            end = min(high * self._chain.block_size_bytes,
+                      self._chain.volume_bytes)
+            if ranges and ranges[-1][1] == start:
+                start = ranges.pop()[0]
+            ranges.append((start, end))
+        return zeros, others
+
+    def _runs(self) -> Iterator[tuple[int, int, bool]]:
+        spool = self._chain.digests
+        for first in range(0, len(spool), _DIGEST_BATCH):
+            for low, high, zero in digests.zero_runs(
+                    spool.read(first, _DIGEST_BATCH),
+                    self._chain.block_size_bytes):
+                yield first + low, first + high, zero
+
+    def _zero(self, start: int, end: int) -> None:
+        for position in range(start, end, _ZERO_STEP_BYTES):
+            self._monitor.tick()
+            count = min(_ZERO_STEP_BYTES, end - position)
+            self._sink.zero(position, position + count)
+            self._monitor.advance(count)
+
+    def _fetch(self, fetches: list) -> None:
+        with open_workers(self._executor, self._parallelism) as workers:
+            fetcher = ObjectFetcher(self._chain, self._sink, self._monitor,
+                                    self._faults, workers.cpu,
+                                    self._thorough)
+            try:
+                for _ in ordered(workers.io, fetcher.fetch,
+                                 ((fetch,) for fetch in fetches),
+                                 2 * workers.io_threads, self._monitor.tick):
+                    pass
+            except BaseException:
+                self._monitor.stop()
+                raise

@@ -1,0 +1,53 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a job may be told."""
+
+import dataclasses
+
+from chunked_backup import errors
+
+#: Volumes are read, hashed and written in pieces of about this size.
+PIECE_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """:param chunk_size_bytes: no object holds more of the volume.
+    :param block_size_bytes: what one digest covers.
+    :param compression: a canonical spelling.
+    :param merge_gap_bytes: changed ranges this near become one object.
+    :param parallelism: objects in work at once.
+    :param executor: ``threads`` or ``serial``.
+    """
+
+    chunk_size_bytes: int
+    block_size_bytes: int
+    compression: str = 'zlib'
+    merge_gap_bytes: int = 0
+    parallelism: int = 4
+    executor: str = 'threads'
+
+    def __post_init__(self) -> None:
+        if self.block_size_bytes <= 0 or self.chunk_size_bytes <= 0:
+            raise errors.ConfigurationError(
+                reason='the chunk size and the block size must be above 0')
+        if self.chunk_size_bytes % self.block_size_bytes:
+            raise errors.ConfigurationError(
+                reason=f'the chunk size ({self.chunk_size_bytes} bytes) is '
+                       'no multiple of the block size '
+                       f'({self.block_size_bytes} bytes)')
+
+
+def piece_bytes(block_size_bytes: int) -> int:
+    """Whole blocks, about ``PIECE_BYTES``."""
+    return max(1, PIECE_BYTES // block_size_bytes) * block_size_bytes
