@@ -1,0 +1,440 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The seam between backups and stores: subclass this to write a driver.
+
+A driver knows one store and nothing else. It says how to make a container,
+list it, and write, read and delete an object; everything about volumes,
+chains, digests, compression and formats is done with those, here and below.
+
+What a driver promises (``chunked_backup.testing.contract`` checks each):
+
+* ``get_object_writer`` gives a context manager with ``write(bytes)``. Leaving
+  it normally makes the whole object visible at once; leaving it by an
+  exception makes nothing visible, and an object of that name that was there
+  before is still there.
+* ``get_object_reader`` gives a context manager with ``read()``, and better
+  with ``read(size)``. Without sizes whole objects are held in memory.
+* Deleting what is missing succeeds.
+* A listing that fails raises; it never gives an empty or a partial list.
+* A name that could lead outside the container is refused.
+* Errors are classified: ``ObjectNotFound``, ``ContainerNotFound``,
+  ``AccessDenied``, ``OutOfSpace``, ``TransientDriverError``.
+* Any number of threads may use one driver.
+"""
+
+import abc
+import contextlib
+import datetime
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from chunked_backup import errors
+from chunked_backup import formats
+from chunked_backup import loader
+from chunked_backup import opts
+from chunked_backup.blocks import codecs
+from chunked_backup.endpoints.sink import NullSink
+from chunked_backup.endpoints.sink import VolumeSink
+from chunked_backup.endpoints.sink import open_sink
+from chunked_backup.endpoints.source import open_source
+from chunked_backup.flow.executors import run_one
+from chunked_backup.flow.monitor import Monitor
+from chunked_backup.host import Host
+from chunked_backup.jobs import chain as chains
+from chunked_backup.jobs.backup import BackupJob
+from chunked_backup.jobs.delete import remove_objects
+from chunked_backup.jobs.digest_spool import DigestSpool
+from chunked_backup.jobs.faults import Faults
+from chunked_backup.jobs.restore import RestoreJob
+from chunked_backup.jobs.settings import Settings
+from chunked_backup.model import BackupRecord
+from chunked_backup.model import RestoreSummary
+from chunked_backup.model import Status
+from chunked_backup.store.object_store import ObjectStore
+
+LOG = logging.getLogger(__name__)
+
+Cancelled = Callable[[], errors.Cancelled | None]
+
+
+class ChunkedBackupDriver(abc.ABC):
+    """Backs volumes up in chunks to the store of a subclass.
+
+    Constructing a driver is cheap and connects to nothing: Cinder makes one
+    for every operation.
+
+    :param context: the volume service's request context; kept as
+        ``self.context`` and handed to nobody else.
+    :param chunk_size_bytes: no object holds more of a volume than this; a
+        multiple of the block size.
+    :param sha_block_size_bytes: what one digest covers, and so the smallest
+        change that an incremental stores.
+    :param backup_default_container: where backups go that name no container.
+    :param enable_progress_timer: whether the host is told of progress.
+    """
+
+    #: The format of new backups, and the formats that can be restored.
+    DRIVER_VERSION = '1.0.0'
+    DRIVER_VERSION_MAPPING = {'1.0.0': 'cinder_v1'}
+
+    #: A driver sets this when its writers keep no buffer after ``write``.
+    takes_memoryviews = False
+
+    #: Libraries that a driver imports when it first needs them.
+    required_modules: tuple[str, ...] = ()
+
+    def __init__(self, context: Any, chunk_size_bytes: int,
+                 sha_block_size_bytes: int, backup_default_container: str,
+                 enable_progress_timer: bool) -> None:
+        self.context = context
+        self.conf = cfg.CONF
+        opts.register(self.conf)
+        self.chunk_size_bytes = chunk_size_bytes
+        self.sha_block_size_bytes = sha_block_size_bytes
+        self.backup_default_container = backup_default_container
+        self.enable_progress_timer = enable_progress_timer
+        self.support_force_delete = True
+        #: A driver adds to it while a long request of its own gets on.
+        self.activity = 0
+        self._host: Host | None = None
+
+    # What a store has to do.
+
+    @abc.abstractmethod
+    def put_container(self, container: str) -> None:
+        """Create a container; one that exists is as good."""
+
+    @abc.abstractmethod
+    def get_container_entries(self, container: str,
+                              prefix: str) -> Iterable[str]:
+        """The names of all objects that begin with ``prefix``.
+
+        :raises ContainerNotFound: there is no such container.
+        """
+
+    @abc.abstractmethod
+    def get_object_writer(self, container: str, object_name: str,
+                          extra_metadata: Any = None
+                          ) -> contextlib.AbstractContextManager:
+        """A context manager over an object with ``write(data)``."""
+
+    @abc.abstractmethod
+    def get_object_reader(self, container: str, object_name: str,
+                          extra_metadata: Any = None
+                          ) -> contextlib.AbstractContextManager:
+        """A context manager over an object with ``read()``.
+
+        :raises ObjectNotFound: there is no such object; from here or from
+            ``read``.
+        """
+
+    @abc.abstractmethod
+    def delete_object(self, container: str, object_name: str) -> None:
+        """Have no object of that name."""
+
+    @abc.abstractmethod
+    def update_container_name(self, backup: Any,
+                              container: str | None) -> str | None:
+        """The container for a new backup, or None to keep the one asked for.
+
+        :param backup: the volume service's object, with ``id`` and
+            ``volume_id``.
+        :param container: what the user asked for.
+        """
+
+    @abc.abstractmethod
+    def get_extra_metadata(self, backup: Any, volume: Any) -> Any:
+        """Anything to keep in the manifest and be handed back with every
+        object, as JSON has it; None for nothing."""
+
+    # What a store may do.
+
+    @property
+    def retry_attempts(self) -> int:
+        """How often a request is made while the store fails for now."""
+        return self.conf.chunked_backup.retry_attempts
+
+    @property
+    def retry_wait_s(self) -> float:
+        """At most how long to wait before the second; see RetryPolicy."""
+        return self.conf.chunked_backup.retry_wait_s
+
+    def _generate_object_name_prefix(self, backup: Any) -> str:
+        """The beginning of all object names of a new backup.
+
+        It has to end with something that only this backup has. The name is
+        Cinder's, for the drivers that override it there.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        zone = (getattr(backup, 'availability_zone', None)
+                or self.conf.chunked_backup.availability_zone)
+        return (f'volume_{backup.volume_id}/{now:%Y%m%d%H%M%S}/'
+                f'az_{zone}_backup_{backup.id}')
+
+    def get_containers(self) -> Iterable[str]:
+        """The containers that may hold backups, to rebuild a catalogue."""
+        return [self.backup_default_container]
+
+    @property
+    def catalogue_container(self) -> str:
+        """Where a stand-alone host keeps its records."""
+        return self.backup_default_container
+
+    def delete_objects(self, container: str, names: list[str]) -> None:
+        """Have no objects of those names; a store that can delete many at
+        once does so."""
+        for name in names:
+            self.delete_object(container, name)
+
+    def discard_container(self, container: str) -> None:
+        """A backup in this container was deleted; a driver that gives each
+        backup a container of its own removes it if it is empty."""
+
+    def check_for_setup_error(self) -> None:
+        """See that the store can be used.
+
+        :raises ChunkedBackupError: it cannot, and why.
+        """
+
+    @staticmethod
+    def get_driver_options() -> list[cfg.Opt]:
+        """The options of this driver, for documents."""
+        return opts.OPTS
+
+    # The verbs.
+
+    @property
+    def host(self) -> Host:
+        """Who owns the records; found by the option ``host`` unless set."""
+        if self._host is None:
+            self._host = loader.load(
+                loader.HOSTS, self.conf.chunked_backup.host)(self)
+        return self._host
+
+    @host.setter
+    def host(self, host: Host) -> None:
+        self._host = host
+
+    def backup(self, backup: Any, volume_file: Any,
+               backup_metadata: bool = True) -> None:
+        """Back a volume up.
+
+        A backup whose record names a parent holds what differs from it.
+
+        :param backup: the volume service's object for the new backup.
+        :param volume_file: the volume, open for reading.
+        :param backup_metadata: whether the volume's own metadata is kept.
+        :raises FullBackupRequired: the parent cannot carry an incremental.
+        :raises BackupCancelled: the record's status has become deleting.
+        """
+        with self._translated():
+            settings = self._settings()
+            record = self._prepare(backup)
+            source = open_source(volume_file)
+            text = (self.get_metadata(record.volume_id) if backup_metadata
+                    else None)
+            extra = self.get_extra_metadata(backup, self.host.volume(record))
+            monitor = self._monitor(backup, source.size_bytes,
+                                    lambda: self._backup_cancelled(backup))
+            with self._parent_digests(record, settings, monitor) as parent:
+                summary = BackupJob(
+                    self._open_store(record, monitor.pause), record, source,
+                    settings, monitor, parent, text, extra).run()
+            self.host.update(backup, object_count=summary.object_count)
+            self.host.finished(backup, summary)
+            LOG.info('Backup %s of volume %s is stored: %d objects, %d '
+                     'bytes.', record.id, record.volume_id,
+                     summary.object_count, summary.stored_bytes)
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool, salvage: bool = False) -> RestoreSummary:
+        """Bring a volume back as it was at a backup.
+
+        :param volume_id: the volume that ``volume_file`` is.
+        :param volume_file: the target, open for writing; not truncated.
+        :param volume_is_new: it is known to hold only zeros.
+        :param salvage: bring back what is sound and list the rest, which is
+            zeroed.
+        :raises CorruptBackup: something stored is not what was recorded.
+        :raises RestoreCancelled: the record's status is no longer restoring.
+        """
+        with self._translated():
+            record = self.host.record(backup)
+
+            def cancelled() -> errors.Cancelled | None:
+                if self.host.status(backup) == Status.RESTORING:
+                    return None
+                return errors.RestoreCancelled(backup_id=record.id,
+                                               volume_id=volume_id)
+
+            chain, summary = self._read_back(
+                backup, record, open_sink(volume_file, volume_is_new),
+                cancelled, Faults(salvage), thorough=False)
+            text = chain.levels[0].manifest.volume_meta
+            if text is not None:
+                self.put_metadata(volume_id, text)
+            LOG.info('Backup %s is restored to volume %s.', record.id,
+                     volume_id)
+            return summary
+
+    def verify_backup(self, backup: Any) -> RestoreSummary:
+        """Read a restore point back and check all of it.
+
+        :raises CorruptBackup: something stored is not what was recorded.
+        """
+        with self._translated():
+            _, summary = self._read_back(
+                backup, self.host.record(backup), NullSink(), lambda: None,
+                Faults(salvage=False), thorough=True)
+            return summary
+
+    def delete_backup(self, backup: Any) -> None:
+        """Delete what a backup stored; nothing there is as good."""
+        with self._translated():
+            record = self.host.record(backup)
+            if record.container is None or record.prefix is None:
+                return  # it ended before anything was written
+            remove_objects(ObjectStore(self, record.container),
+                           formats.CURRENT, record.prefix)
+            self.discard_container(record.container)
+
+    def get_metadata(self, volume_id: str) -> str | None:
+        """The volume's own metadata as JSON text."""
+        return self.host.get_metadata(volume_id)
+
+    def put_metadata(self, volume_id: str, json_metadata: str) -> None:
+        """Give a volume metadata that ``get_metadata`` gave."""
+        self.host.put_metadata(volume_id, json_metadata)
+
+    def export_record(self, backup: Any) -> dict[str, Any]:
+        """What else another service needs to know of a backup: nothing."""
+        return {}
+
+    def import_record(self, backup: Any,
+                      driver_info: dict[str, Any]) -> None:
+        """Take what ``export_record`` gave elsewhere."""
+
+    # How the verbs do it.
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except errors.ChunkedBackupError as exc:
+            translated = self.host.translate(exc)
+            if translated is exc:
+                raise
+            raise translated from exc
+
+    def _settings(self) -> Settings:
+        conf = self.conf.chunked_backup
+        return Settings(
+            chunk_size_bytes=self.chunk_size_bytes,
+            block_size_bytes=self.sha_block_size_bytes,
+            compression=codecs.canonical(conf.compression_algorithm),
+            merge_gap_bytes=conf.merge_gap_bytes,
+            parallelism=conf.parallelism, executor=conf.executor)
+
+    def _prepare(self, backup: Any) -> BackupRecord:
+        """Name container and prefix in the record, before any data."""
+        container = self.host.record(backup).container
+        container = self.update_container_name(backup, container) or (
+            container or self.backup_default_container)
+        if self.conf.chunked_backup.create_containers:
+            ObjectStore(self, container).create()
+        self.host.update(backup, container=container,
+                         prefix=self._generate_object_name_prefix(backup))
+        return self.host.record(backup)
+
+    @contextlib.contextmanager
+    def _parent_digests(self, record: BackupRecord, settings: Settings,
+                        monitor: Monitor) -> Iterator[DigestSpool | None]:
+        if record.parent_id is None:
+            yield None
+            return
+
+        def refuse(reason: object) -> errors.FullBackupRequired:
+            return errors.FullBackupRequired(
+                volume_id=record.volume_id,
+                reason=f'its parent {record.parent_id} cannot be used: '
+                       f'{reason}')
+
+        with DigestSpool() as spool:
+            try:
+                parent = self.host.chain(record)[1]
+                store = self._open_store(parent, monitor.pause)
+                run_one(settings.executor, monitor.tick,
+                        chains.read_manifest, store, parent)
+                size = run_one(settings.executor, monitor.tick,
+                               chains.read_digests, store, parent, spool)
+            except errors.CorruptBackup as exc:
+                raise refuse(exc) from exc
+            if parent.volume_id != record.volume_id:
+                raise refuse(f'it is of volume {parent.volume_id}')
+            if size != settings.block_size_bytes:
+                raise refuse(f'its blocks have {size} bytes, now '
+                             f'{settings.block_size_bytes} are configured')
+            yield spool
+
+    def _read_back(self, backup: Any, record: BackupRecord, sink: VolumeSink,
+                   cancelled: Cancelled, faults: Faults,
+                   thorough: bool) -> tuple[chains.Chain, RestoreSummary]:
+        conf = self.conf.chunked_backup
+        monitor = self._monitor(backup, 0, cancelled)
+        damage: list[errors.CorruptBackup] = []
+        open_chain = chains.open_chain
+        if faults.salvage:
+            open_chain = functools.partial(chains.open_damaged_chain,
+                                           report=damage.append)
+        with DigestSpool() as spool:
+            chain = run_one(
+                conf.executor, monitor.tick, open_chain,
+                self.host.chain(record, complete=not faults.salvage),
+                functools.partial(self._open_store, sleep=monitor.pause),
+                spool)
+            for error in damage:
+                LOG.warning('The salvage goes on in spite of this: %s', error)
+            monitor.total_bytes = chain.volume_bytes
+            summary = RestoreJob(chain, sink, monitor, faults,
+                                 conf.parallelism, conf.executor,
+                                 thorough).run()
+        return chain, summary
+
+    def _open_store(self, record: BackupRecord,
+                    sleep: Callable[[float], None] = time.sleep
+                    ) -> ObjectStore:
+        if record.container is None or record.prefix is None:
+            raise errors.IncompleteChain(
+                backup_id=record.id,
+                reason='its record names no container: it was never written')
+        return ObjectStore(self, record.container, sleep=sleep)
+
+    def _monitor(self, backup: Any, total_bytes: int,
+                 cancelled: Cancelled) -> Monitor:
+        def report(done_bytes: int, total_bytes: int) -> None:
+            if self.enable_progress_timer:
+                self.host.progress(backup, done_bytes, total_bytes)
+
+        return Monitor(total_bytes, cancelled, report,
+                       lambda: self.activity,
+                       self.conf.chunked_backup.stall_timeout_s)
+
+    def _backup_cancelled(self, backup: Any) -> errors.Cancelled | None:
+        if self.host.status(backup) in (Status.DELETING, Status.DELETED):
+            return errors.BackupCancelled(backup_id=backup.id)
+        return None

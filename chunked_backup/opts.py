@@ -1,0 +1,96 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The options that every driver shares, and how all of them are listed.
+
+An option that Cinder has under another name in ``[DEFAULT]`` reads that, too,
+so a cinder.conf that exists keeps working; ours wins where both are set.
+"""
+
+from oslo_config import cfg
+
+from chunked_backup.blocks import codecs
+
+GROUP = cfg.OptGroup(
+    'chunked_backup', title='Chunked backups, whatever the store')
+
+
+def cinder_option(name: str) -> list[cfg.DeprecatedOpt]:
+    """The same option as Cinder spells it."""
+    return [cfg.DeprecatedOpt(name, group='DEFAULT')]
+
+
+OPTS = [
+    cfg.StrOpt(
+        'driver', default='posix',
+        help='The driver that the chunked-backup command uses: the name of '
+             'an entry point in chunked_backup.drivers. Cinder chooses a '
+             'driver by class path in its own option backup_driver.'),
+    cfg.StrOpt(
+        'host', default='standalone',
+        help='Who keeps the records of backups: the name of an entry point '
+             'in chunked_backup.hosts.'),
+    cfg.StrOpt(
+        'compression_algorithm', default='zlib', ignore_case=True,
+        choices=codecs.SPELLINGS,
+        deprecated_opts=cinder_option('backup_compression_algorithm'),
+        help='How objects are compressed. One that does not become smaller '
+             'is stored as it is. none, off and no mean the same, as do zlib '
+             'and gzip, and bz2 and bzip2.'),
+    cfg.BoolOpt(
+        'create_containers', default=True,
+        deprecated_opts=cinder_option('backup_create_containers'),
+        help='Whether a container that does not exist is created.'),
+    cfg.StrOpt(
+        'availability_zone', default='nova',
+        deprecated_opts=cinder_option('storage_availability_zone'),
+        help='The zone that object names carry, in stores that have it in '
+             'their names.'),
+    cfg.IntOpt(
+        'merge_gap_bytes', default=131072, min=0,
+        help='Changed ranges of a volume with at most so many bytes between '
+             'them become one object. 0 gives one object for each range, as '
+             'Cinder has it.'),
+    cfg.IntOpt(
+        'parallelism', default=4, min=1, max=256,
+        help='How many objects are transferred at the same time. Each takes '
+             'about 4 MiB of memory.'),
+    cfg.IntOpt(
+        'retry_attempts', default=4, min=1,
+        help='How often a request is made while the store fails for now. '
+             'Drivers whose stores have an option of their own for this go '
+             'by that.'),
+    cfg.FloatOpt(
+        'retry_wait_s', default=1.0, min=0,
+        help='At most how long to wait before a request is made a second '
+             'time, in seconds; twice as long before the third, and so on, '
+             'up to a minute. The wait is random below that.'),
+    cfg.FloatOpt(
+        'stall_timeout_s', default=600, min=1,
+        help='A backup or restore in which nothing has moved for so long '
+             'ends with an error: the store or the device hangs.'),
+    cfg.StrOpt(
+        'executor', default='threads', choices=('threads', 'serial'),
+        help='Where the work runs: on native threads, or one thing after '
+             'the other in the calling thread, for debugging.'),
+]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Make the options above known to a configuration."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    """For oslo-config-generator; each driver lists its own."""
+    return [(GROUP, OPTS)]
