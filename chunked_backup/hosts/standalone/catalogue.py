@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The records of a repository, kept in the repository.
+
+Each record is an object of its own, so that two machines that write to one
+repository do not overwrite each other's.
+"""
+
+from oslo_log import log as logging
+
+from chunked_backup import errors
+from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.hosts.standalone.record import InvalidRecord
+from chunked_backup.store.object_store import ObjectStore
+
+LOG = logging.getLogger(__name__)
+
+_PREFIX = 'chunked_backup_record_'
+_LARGEST_RECORD_BYTES = 1 << 20
+
+
+class Catalogue:
+    """All records of the repository behind a driver."""
+
+    def __init__(self, driver) -> None:
+        self._driver = driver
+        self._store = ObjectStore(driver, driver.catalogue_container)
+
+    def create(self) -> None:
+        """Make the place for records, if need be."""
+        self._store.create()
+
+    def save(self, backup: Backup) -> None:
+        """Store a record durably, in place of an older one."""
+        self._store.put_bytes(_PREFIX + backup.id, backup.to_json())
+
+    def load(self, backup_id: str) -> Backup:
+        """:raises BackupNotFound: there is no such record.
+        :raises CorruptBackup: it cannot be read.
+        """
+        try:
+            with self._store.reader(_PREFIX + backup_id) as reader:
+                data = bytearray()
+                while piece := reader.read(_LARGEST_RECORD_BYTES):
+                    data += piece
+                    if len(data) > _LARGEST_RECORD_BYTES:
+                        raise InvalidRecord('it is too long')
+            backup = Backup.from_json(bytes(data))
+            if backup.id != backup_id:
+                raise InvalidRecord(f'it is of backup {backup.id}')
+            return backup
+        except (errors.ObjectNotFound, errors.ContainerNotFound,
+                errors.RepositoryNotFound) as exc:
+            raise errors.BackupNotFound(name=backup_id) from exc
+        except InvalidRecord as exc:
+            raise errors.CorruptBackup(
+                backup_id=backup_id,
+                reason=f'its record in the catalogue is broken: {exc}; '
+                       'chunked-backup repository rebuild makes a new one'
+            ) from exc
+
+    def ids(self) -> list[str]:
+        """The ids of all records, sorted."""
+        try:
+            names = self._store.names(_PREFIX)
+        except (errors.ContainerNotFound, errors.RepositoryNotFound):
+            return []  # nothing was ever backed up here
+        return sorted(name.removeprefix(_PREFIX) for name in names)
+
+    def backups(self) -> list[Backup]:
+        """All records that can be read, oldest first; the others are logged
+        and left out."""
+        backups = []
+        for backup_id in self.ids():
+            try:
+                backups.append(self.load(backup_id))
+            except errors.CorruptBackup as exc:
+                LOG.warning('%s', exc)
+            except errors.BackupNotFound:
+                LOG.debug('Backup %s was deleted just now.', backup_id)
+        return sorted(backups, key=lambda backup: (backup.created_at,
+                                                   backup.id))
+
+    def remove(self, backup_id: str) -> None:
+        self._store.delete([_PREFIX + backup_id])

@@ -1,0 +1,242 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A volume service for one repository: what cinder-backup is in OpenStack."""
+
+import datetime
+import os
+import stat
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from chunked_backup import errors
+from chunked_backup.hosts.standalone.host import StandaloneHost
+from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.hosts.standalone.target import open_target
+from chunked_backup.model import RestoreSummary
+from chunked_backup.model import Status
+
+LATEST = 'latest'
+
+
+class VolumeService:
+    """Backs volumes up, brings them back, and keeps the records.
+
+    :param driver: a ``ChunkedBackupDriver``; its host becomes a stand-alone
+        one.
+    :param report: told of progress: (backup, done bytes, total bytes).
+    """
+
+    def __init__(self, driver: Any,
+                 report: Callable[[Backup, int, int], None] | None = None
+                 ) -> None:
+        self.driver = driver
+        driver.host = StandaloneHost(driver, report)
+        self._catalogue = driver.host.catalogue
+
+    def backup(self, path: str, volume_id: str | None = None,
+               name: str | None = None, description: str | None = None,
+               incremental: bool = False,
+               parent: str | None = None) -> Backup:
+        """Back up the file or device at ``path``.
+
+        :param volume_id: made from the path unless given.
+        :param incremental: relative to the newest backup of the volume.
+        :param parent: relative to this backup; see ``find``.
+        :raises FullBackupRequired: there is no parent to be relative to.
+        """
+        with _open_volume(path) as volume_file:
+            self.driver.check_for_setup_error()
+            volume_id = volume_id or volume_id_of(path)
+            backup = Backup(
+                id=str(uuid.uuid4()), volume_id=volume_id,
+                parent_id=self._parent_id(volume_id, incremental, parent),
+                created_at=str(datetime.datetime.now(datetime.UTC)),
+                display_name=name, display_description=description,
+                service=_class_path(self.driver),
+                source=os.path.realpath(path))
+            self._catalogue.create()
+            try:
+                self._catalogue.save(backup)
+                self.driver.backup(backup, volume_file)
+            except BaseException as exc:
+                self._discard(backup, exc)
+                raise
+        return backup
+
+    def restore(self, backup: Backup, path: str, force: bool = False,
+                salvage: bool = False) -> RestoreSummary:
+        """Bring a backup back to a file or device.
+
+        :param force: overwrite what is there.
+        :param salvage: bring back what is sound; the rest is zeros and is
+            listed in the summary.
+        """
+        _require_available(backup, 'restored')
+        with open_target(path, force) as target:
+            backup.status = Status.RESTORING
+            try:
+                summary = self.driver.restore(
+                    backup, volume_id_of(path), target.file, target.is_new,
+                    salvage)
+            finally:
+                backup.status = Status.AVAILABLE
+            target.finish(summary.volume_bytes)
+        return summary
+
+    def verify(self, backup: Backup) -> RestoreSummary:
+        """Read a backup back and check all of it."""
+        _require_available(backup, 'verified')
+        return self.driver.verify_backup(backup)
+
+    def delete(self, backup: Backup, cascade: bool = False,
+               force: bool = False) -> list[Backup]:
+        """Delete a backup.
+
+        :param cascade: and all that depend on it, those first.
+        :param force: even one that is being written; its writer stops.
+        :returns: what was deleted.
+        :raises BackupInUse: others depend on it, or it is being written.
+        """
+        doomed = self._with_dependents(backup)
+        if len(doomed) > 1 and not cascade:
+            raise errors.BackupInUse(
+                backup_id=backup.id,
+                reason=f'{len(doomed) - 1} other backups depend on it; '
+                       '--cascade deletes them, too')
+        for each in doomed:
+            if each.status == Status.CREATING and not force:
+                raise errors.BackupInUse(
+                    backup_id=each.id, reason='it is being written, or its '
+                    'writer was killed; --force deletes it')
+        for each in doomed:
+            self._delete_one(each)
+        return doomed
+
+    def backups(self) -> list[Backup]:
+        """All backups, oldest first."""
+        return self._catalogue.backups()
+
+    def chain(self, backup: Backup) -> list[str]:
+        """The ids of a backup and its ancestors, the full backup last."""
+        return [record.id
+                for record in self.driver.host.chain(backup.to_record())]
+
+    def find(self, name: str) -> Backup:
+        """The backup that a user means.
+
+        :param name: an id, the beginning of one, or ``latest``: the newest
+            available backup.
+        :raises BackupNotFound: there is none.
+        :raises AmbiguousBackup: there are several.
+        """
+        if name == LATEST:
+            available = [backup for backup in self.backups()
+                         if backup.status == Status.AVAILABLE]
+            if not available:
+                raise errors.BackupNotFound(name=name)
+            return available[-1]
+        ids = [backup_id for backup_id in self._catalogue.ids()
+               if name and backup_id.startswith(name)]
+        if name in ids:
+            ids = [name]
+        if not ids:
+            raise errors.BackupNotFound(name=name)
+        if len(ids) > 1:
+            raise errors.AmbiguousBackup(name=name, matches=', '.join(ids))
+        return self._catalogue.load(ids[0])
+
+    def _parent_id(self, volume_id: str, incremental: bool,
+                   parent: str | None) -> str | None:
+        if parent is not None:
+            found = self.find(parent)
+            if found.status != Status.AVAILABLE:
+                raise errors.FullBackupRequired(
+                    volume_id=volume_id, reason=f'the parent {found.id} has '
+                    f'the status "{found.status}"')
+            return found.id
+        if not incremental:
+            return None
+        usable = [backup.id for backup in self.backups()
+                  if backup.volume_id == volume_id
+                  and backup.status == Status.AVAILABLE]
+        if not usable:
+            raise errors.FullBackupRequired(
+                volume_id=volume_id, reason='no backup of it is available')
+        return usable[-1]
+
+    def _discard(self, backup: Backup, cause: BaseException) -> None:
+        """Leave nothing of a backup that did not come to be."""
+        if getattr(cause, '__notes__', None):
+            return  # the job could not clean up; the record shows it
+        try:
+            self.driver.delete_backup(backup)
+            self._catalogue.remove(backup.id)
+        except errors.ChunkedBackupError as exc:
+            cause.add_note(f'what it wrote could not be removed: {exc}; '
+                           f'chunked-backup volume delete {backup.id} '
+                           '--force removes it')
+
+    def _with_dependents(self, backup: Backup) -> list[Backup]:
+        """A backup behind all that depend on it."""
+        children: dict[str | None, list[Backup]] = {}
+        for each in self.backups():
+            children.setdefault(each.parent_id, []).append(each)
+        found = {backup.id: backup}
+        pending = [backup.id]
+        while pending:
+            for child in children.get(pending.pop(), []):
+                if child.id not in found:
+                    found[child.id] = child
+                    pending.append(child.id)
+        return list(reversed(found.values()))
+
+    def _delete_one(self, backup: Backup) -> None:
+        backup.status = Status.DELETING
+        self._catalogue.save(backup)
+        try:
+            self.driver.delete_backup(backup)
+        except errors.ChunkedBackupError as exc:
+            backup.status = Status.ERROR
+            backup.fail_reason = str(exc)
+            self._catalogue.save(backup)
+            raise
+        self._catalogue.remove(backup.id)
+
+
+def volume_id_of(path: str) -> str:
+    """A volume's id: always the same for the same path."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL,
+                          'file://' + os.path.realpath(path)))
+
+
+def _class_path(driver: Any) -> str:
+    return f'{type(driver).__module__}.{type(driver).__qualname__}'
+
+
+def _require_available(backup: Backup, wanted: str) -> None:
+    if backup.status != Status.AVAILABLE:
+        raise errors.BackupNotRestorable(backup_id=backup.id,
+                                         status=backup.status, wanted=wanted)
+
+
+def _open_volume(path: str) -> Any:
+    try:
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            raise errors.InvalidVolume(
+                volume=path, reason='it is neither a file nor a block device')
+        return open(path, 'rb', buffering=0)
+    except OSError as exc:
+        raise errors.InvalidVolume(volume=path,
+                                   reason=exc.strerror) from exc
