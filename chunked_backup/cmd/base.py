@@ -1,0 +1,164 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What all commands share: configuration, the service, errors, sizes."""
+
+import argparse
+import logging as stdlib_logging
+import sys
+from typing import Any
+
+from cliff import columns
+from cliff import display
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from chunked_backup import errors
+from chunked_backup import loader
+from chunked_backup import opts
+from chunked_backup.cmd.progress import ProgressBar
+
+EXIT_INTERRUPTED = 130
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Options that may stand before and behind the command's name."""
+    group = parser.add_argument_group('repository')
+    group.add_argument(
+        '--config-file', action='append', default=[], metavar='PATH',
+        help='a configuration file; may be given several times (default: '
+             'chunked_backup.conf in ~/.chunked_backup, ~, '
+             '/etc/chunked_backup or /etc, if there is one)')
+    group.add_argument(
+        '--driver', metavar='NAME',
+        help='the driver to use, in place of the configured one; see '
+             '"driver list"')
+    group.add_argument(
+        '--no-progress', action='store_true',
+        help='no progress bar, even on a terminal')
+
+
+class Command(display.DisplayCommandBase):
+    """A command that reports errors as one line and an exit code."""
+
+    #: Set by ``take_action`` when the answer is not simply "done".
+    exit_code = 0
+
+    _progress_bar: ProgressBar | None = None
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_common_options(parser)
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        try:
+            return self._run(parsed_args)
+        except errors.ChunkedBackupError as exc:
+            return self._fail(exc, exc.exit_code)
+        except cfg.Error as exc:
+            return self._fail(exc, errors.ConfigurationError.exit_code)
+        except KeyboardInterrupt:
+            self.say('interrupted; nothing half-done is left behind')
+            return EXIT_INTERRUPTED
+
+    def produce_output(self, *arguments: Any) -> int:
+        """Print the answer; cliff calls this with what it is."""
+        self._remove_progress_bar()
+        return super().produce_output(*arguments)
+
+    def _run(self, parsed_args: argparse.Namespace) -> int:
+        try:
+            return super().run(parsed_args) or self.exit_code
+        finally:
+            self._remove_progress_bar()
+
+    def _remove_progress_bar(self) -> None:
+        if self._progress_bar is not None:
+            self._progress_bar.close()
+
+    def service(self, parsed_args: argparse.Namespace,
+                progress: str | None = None) -> Any:
+        """The volume service of the configured repository.
+
+        :param progress: what the progress bar says, or None for none.
+        """
+        # Imported here: --help needs neither the core nor its libraries.
+        from chunked_backup.hosts.standalone.service import VolumeService
+
+        name = self.configure(parsed_args)
+        driver = loader.load(loader.DRIVERS, name)(None)
+        if progress is not None and self._wants_progress(parsed_args):
+            self._progress_bar = ProgressBar(progress)
+        return VolumeService(driver, self._progress_bar)
+
+    def configure(self, parsed_args: argparse.Namespace) -> str:
+        """Read the configuration.
+
+        :returns: the name of the driver.
+        """
+        conf = cfg.CONF
+        # It calls the names that an option has in a cinder.conf deprecated.
+        stdlib_logging.getLogger('oslo_config.cfg').setLevel('ERROR')
+        logging.register_options(conf)
+        files = self.app.options.config_file + parsed_args.config_file
+        conf([], project='chunked_backup', prog='chunked_backup',
+             default_config_files=files or None)
+        opts.register(conf)
+        if conf.log_file or conf.log_dir or conf.use_journal:
+            _set_log_up(conf)
+        return (parsed_args.driver or self.app.options.driver
+                or conf.chunked_backup.driver)
+
+    def _wants_progress(self, parsed_args: argparse.Namespace) -> bool:
+        return (sys.stderr.isatty() and not parsed_args.no_progress
+                and not self.app.options.no_progress)
+
+    def _fail(self, error: Exception, exit_code: int) -> int:
+        if self.app.options.debug:
+            self.app.LOG.exception(error)
+        self.say(str(error))
+        for note in getattr(error, '__notes__', []):
+            self.say(note)
+        return exit_code
+
+    def say(self, text: str) -> None:
+        print(f'chunked-backup: {text}', file=sys.stderr)
+
+
+def _set_log_up(conf: cfg.ConfigOpts) -> None:
+    try:
+        logging.setup(conf, 'chunked_backup')
+    except OSError as exc:
+        raise errors.ConfigurationError(
+            reason=f'the configured log cannot be written: {exc}') from exc
+
+
+class Size(columns.FormattableColumn):
+    """A number of bytes: short for people, exact for programs."""
+
+    def human_readable(self) -> str:
+        if self._value is None:
+            return ''
+        size = float(self._value)
+        for unit in ('B', 'KiB', 'MiB', 'GiB', 'TiB'):
+            if size < 1024 or unit == 'TiB':
+                break
+            size /= 1024
+        return f'{size:.0f} B' if unit == 'B' else f'{size:.1f} {unit}'
+
+
+class Lines(columns.FormattableColumn):
+    """A list: a line each for people, a list for programs."""
+
+    def human_readable(self) -> str:
+        return '\n'.join(str(item) for item in self._value)

@@ -1,0 +1,237 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``chunked-backup volume ...``"""
+
+import argparse
+from typing import Any
+
+from cliff import lister
+from cliff import show
+
+from chunked_backup import errors
+from chunked_backup.cmd import base
+
+EXIT_SALVAGED = 3
+
+_BACKUP_HELP = ('the id of a backup, the beginning of one if no other has '
+                'it, or "latest"')
+
+
+class BackupVolume(base.Command, show.ShowOne):
+    """Back up a disk image or a block device.
+
+    Without --incremental or --parent the backup is a full one.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('path', metavar='PATH',
+                            help='the file or block device')
+        parser.add_argument(
+            '--volume-id', metavar='ID',
+            help='which volume this is (default: always the same for the '
+                 'same path)')
+        parser.add_argument('--name', help='a name for the backup')
+        parser.add_argument('--description', help='more words for it')
+        parent = parser.add_mutually_exclusive_group()
+        parent.add_argument(
+            '--incremental', action='store_true',
+            help='store what differs from the newest backup of the volume')
+        parent.add_argument(
+            '--parent', metavar='BACKUP',
+            help='store what differs from this backup; ' + _BACKUP_HELP)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        backup = self.service(parsed_args, 'Backing up').backup(
+            parsed_args.path, parsed_args.volume_id, parsed_args.name,
+            parsed_args.description, parsed_args.incremental,
+            parsed_args.parent)
+        return _columns({
+            'status': str(backup.status),
+            'volume_id': backup.volume_id,
+            'parent_id': backup.parent_id,
+            'size': base.Size(backup.volume_bytes),
+            'changed': base.Size(backup.changed_bytes),
+            'stored': base.Size(backup.stored_bytes),
+            'objects': backup.object_count,
+            'id': backup.id,
+        })
+
+
+class RestoreVolume(base.Command, show.ShowOne):
+    """Bring a backup back to a file or a block device.
+
+    Every block is checked before it is written. A new file appears under its
+    name when all of it is there.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('backup', metavar='BACKUP', help=_BACKUP_HELP)
+        parser.add_argument('path', metavar='PATH',
+                            help='the file or block device to write')
+        parser.add_argument('--force', action='store_true',
+                            help='overwrite what is at PATH')
+        parser.add_argument(
+            '--salvage', action='store_true',
+            help='bring back what is sound of a damaged backup, fill the '
+                 'rest with zeros and list it; the exit code is then '
+                 f'{EXIT_SALVAGED}')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        service = self.service(parsed_args, 'Restoring')
+        backup = service.find(parsed_args.backup)
+        summary = service.restore(backup, parsed_args.path,
+                                  parsed_args.force, parsed_args.salvage)
+        if summary.bad_ranges:
+            self.exit_code = EXIT_SALVAGED
+        return _columns({
+            'path': parsed_args.path,
+            'size': base.Size(summary.volume_bytes),
+            'objects': summary.object_count,
+            'fetched': base.Size(summary.fetched_bytes),
+            'bad_ranges': BadRanges(summary.bad_ranges),
+            'id': backup.id,
+        })
+
+
+class ListBackups(base.Command, lister.Lister):
+    """List all backups, oldest first."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('--volume-id', metavar='ID',
+                            help='only those of one volume')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        backups = [backup for backup in self.service(parsed_args).backups()
+                   if parsed_args.volume_id in (None, backup.volume_id)]
+        return (
+            ('id', 'created_at', 'status', 'type', 'name', 'volume_id',
+             'size', 'stored', 'source'),
+            [(backup.id, _seconds(backup.created_at), backup.status,
+              'incremental' if backup.is_incremental else 'full',
+              backup.display_name, backup.volume_id,
+              base.Size(backup.volume_bytes), base.Size(backup.stored_bytes),
+              backup.source) for backup in backups])
+
+
+class ShowBackup(base.Command, show.ShowOne):
+    """Show all that is known of a backup."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('backup', metavar='BACKUP', help=_BACKUP_HELP)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        service = self.service(parsed_args)
+        backup = service.find(parsed_args.backup)
+        return _columns({
+            'id': backup.id,
+            'name': backup.display_name,
+            'description': backup.display_description,
+            'status': backup.status,
+            'fail_reason': backup.fail_reason,
+            'created_at': backup.created_at,
+            'volume_id': backup.volume_id,
+            'source': backup.source,
+            'type': 'incremental' if backup.is_incremental else 'full',
+            'parent_id': backup.parent_id,
+            'chain': base.Lines(service.chain(backup)),
+            'size': base.Size(backup.volume_bytes),
+            'changed': base.Size(backup.changed_bytes),
+            'stored': base.Size(backup.stored_bytes),
+            'objects': backup.object_count,
+            'container': backup.container,
+            'prefix': backup.service_metadata,
+            'driver': backup.service,
+        })
+
+
+class VerifyBackups(base.Command, lister.Lister):
+    """Read backups back and check every block of them."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument('backup', metavar='BACKUP', nargs='?',
+                           help=_BACKUP_HELP)
+        which.add_argument('--all', action='store_true',
+                           help='every available backup')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        service = self.service(parsed_args, 'Verifying')
+        if parsed_args.all:
+            backups = [backup for backup in service.backups()
+                       if backup.status == 'available']
+        else:
+            backups = [service.find(parsed_args.backup)]
+        return (('id', 'result', 'objects', 'fetched', 'problem'),
+                [self._verify(service, backup) for backup in backups])
+
+    def _verify(self, service: Any, backup: Any) -> tuple:
+        try:
+            summary = service.verify(backup)
+        except errors.CorruptBackup as exc:
+            self.exit_code = exc.exit_code
+            return backup.id, 'damaged', None, base.Size(None), str(exc)
+        return (backup.id, 'sound', summary.object_count,
+                base.Size(summary.fetched_bytes), '')
+
+
+class DeleteBackup(base.Command, lister.Lister):
+    """Delete a backup."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('backup', metavar='BACKUP', help=_BACKUP_HELP)
+        parser.add_argument('--cascade', action='store_true',
+                            help='and all backups that depend on it')
+        parser.add_argument(
+            '--force', action='store_true',
+            help='even if it is being written, or its writer was killed')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        service = self.service(parsed_args)
+        deleted = service.delete(service.find(parsed_args.backup),
+                                 parsed_args.cascade, parsed_args.force)
+        return ('id', 'name'), [(backup.id, backup.display_name)
+                                for backup in deleted]
+
+
+class BadRanges(base.columns.FormattableColumn):
+    """What a salvage could not bring back."""
+
+    def human_readable(self) -> str:
+        if not self._value:
+            return 'none'
+        return '\n'.join(f'{bad.offset}+{bad.length}: {bad.reason}'
+                         for bad in self._value)
+
+    def machine_readable(self) -> Any:
+        return [bad._asdict() for bad in self._value]
+
+
+def _columns(values: dict[str, Any]) -> tuple[list, list]:
+    return list(values), list(values.values())
+
+
+def _seconds(created_at: str) -> str:
+    """A time without its fraction and zone, which is UTC."""
+    return created_at[:19]
