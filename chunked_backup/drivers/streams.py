@@ -1,0 +1,230 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the drivers of object stores share: an object on its way.
+
+Up: a store wants to know an object's length and md5 before its first byte, so
+that it can refuse what the network has changed. Pieces therefore collect in a
+spool: up to 8 MiB in memory, beyond that in an unlinked temporary file, in
+the directory that TMPDIR names. At most ``parallelism`` objects are on their
+way, so the disk has to hold as many chunks.
+
+Down: an object streams, and can be read on from anywhere.
+"""
+
+import contextlib
+import hashlib
+import io
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import IO, Any, NamedTuple
+
+from chunked_backup import errors
+
+SPOOL_IN_MEMORY_BYTES = 8 << 20
+
+#: Skipping less than this is reading; a new request costs more.
+_SKIP_BY_REQUEST_BYTES = 256 << 10
+
+_LONGEST_CONTAINER_BYTES = 255
+_LONGEST_NAME_BYTES = 1024
+
+
+class Upload(NamedTuple):
+    """A whole object, ready to be sent.
+
+    :param file: positioned at its beginning; may be read several times.
+    """
+
+    file: IO[bytes]
+    length: int
+    md5: bytes
+
+
+class _Writer:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.length = 0
+        self.md5 = hashlib.md5(usedforsecurity=False)
+
+    def write(self, data: bytes | memoryview) -> int:
+        view = memoryview(data).cast('B')
+        try:
+            self._file.write(view)
+        except OSError as exc:
+            raise errors.DriverError(
+                container=None, object_name=None,
+                reason='it cannot be kept in the temporary directory on its '
+                       f'way: {exc.strerror}') from exc
+        self.md5.update(view)
+        self.length += len(view)
+        return len(view)
+
+
+@contextlib.contextmanager
+def spooled(send: Callable[[Upload], None]) -> Iterator[_Writer]:
+    """A writer whose object is sent when the block ends well."""
+    with tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY_BYTES) as file:
+        writer = _Writer(file)
+        yield writer
+        file.seek(0)
+        send(Upload(file, writer.length, writer.md5.digest()))
+
+
+class Part:
+    """A part of a file, to be read like a file of its own."""
+
+    def __init__(self, file: IO[bytes], start: int, length: int) -> None:
+        self._file = file
+        self._start = start
+        self._position = 0
+        self.length = length
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self.length - self._position)
+        self._file.seek(self._start + self._position)
+        data = self._file.read(
+            left if size is None or size < 0 else min(size, left))
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0,
+                                   io.SEEK_CUR: self._position,
+                                   io.SEEK_END: self.length}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def md5(self) -> bytes:
+        digest = hashlib.md5(usedforsecurity=False)
+        self.seek(0)
+        while data := self.read(1 << 20):
+            digest.update(data)
+        self.seek(0)
+        return digest.digest()
+
+
+class RangeReader:
+    """Reads an object from wherever it is asked to.
+
+    After an error the next read goes on where the last good one ended, with
+    a new request.
+
+    :param get: opens the object at an offset; gives a stream with
+        ``read(size)`` and the number of bytes that should come.
+    :param classified: a context manager that turns errors into ours.
+    """
+
+    def __init__(self, get: Callable[[int], tuple[Any, int]],
+                 classified: Callable) -> None:
+        self._get = get
+        self._classified = classified
+        self._position = 0
+        self._stream: Any = None
+        self._left = 0
+        self._open()
+
+    def _open(self) -> None:
+        with self._classified():
+            self._stream, self._left = self._get(self._position)
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return b''.join(iter(lambda: self.read(1 << 20), b''))
+        if not self._left or not size:
+            return b''
+        if self._stream is None:
+            self._open()
+        try:
+            with self._classified():
+                data = self._stream.read(min(size, self._left))
+                if not data:
+                    raise ConnectionError(
+                        f'the answer ended {self._left} bytes early')
+        except BaseException:
+            self.close()
+            raise
+        self._left -= len(data)
+        self._position += len(data)
+        return data
+
+    def skip(self, count: int) -> None:
+        """Leave out what follows, up to the end at most."""
+        count = min(count, self._left)
+        if count < _SKIP_BY_REQUEST_BYTES and count < self._left:
+            while count:
+                count -= len(self.read(count))
+            return
+        self.close()
+        self._position += count
+        self._left -= count
+
+    def close(self) -> None:
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            stream.close()
+
+
+def check_container(container: str) -> None:
+    """Refuse what is more, or less, than the name of a container.
+
+    :raises InvalidName: it is.
+    """
+    problem = _problem(container, _LONGEST_CONTAINER_BYTES)
+    if problem is None and '/' in container:
+        problem = 'it has a slash'
+    if problem:
+        raise errors.InvalidName(kind='container', name=container,
+                                 reason=problem)
+
+
+def check_object(object_name: str) -> None:
+    """Refuse a name that clients or servers take for another one.
+
+    :raises InvalidName: it is such a name.
+    """
+    problem = _problem(object_name, _LONGEST_NAME_BYTES)
+    if problem is None and any(part in ('', '.', '..')
+                               for part in object_name.split('/')):
+        problem = 'a part between its slashes is empty, . or ..'
+    if problem:
+        raise errors.InvalidName(kind='object', name=object_name,
+                                 reason=problem)
+
+
+def _problem(name: str, longest_bytes: int) -> str | None:
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return 'it is no Unicode text'
+    if not name or name in ('.', '..'):
+        return 'it is empty, . or ..'
+    if length > longest_bytes:
+        return f'it is longer than {longest_bytes} bytes'
+    if any(ord(character) < 32 for character in name):
+        return 'it has a control character'
+    return None
+
+
+def quiet(*names: str) -> None:
+    """Keep loggers of client libraries from going below WARNING.
+
+    They print requests with their headers, and so tokens and keys or parts of
+    those. What matters of an answer stands in the error that is raised.
+    """
+    for name in names:
+        logger = logging.getLogger(name)
+        if logger.level < logging.WARNING:
+            logger.setLevel(logging.WARNING)

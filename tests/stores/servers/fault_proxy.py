@@ -1,0 +1,260 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""An HTTP proxy between a client and one server that misbehaves on demand.
+
+::
+
+    with FaultProxy(server.url) as proxy:
+        proxy.inject('answer', match='PUT .*-00002', status=503)
+        ...
+
+Faults: ``answer`` (the server is not asked), ``refuse`` (a reset before
+anything is read), ``break_upload`` (a reset after some of the request's
+body), ``lose_answer`` (a reset once the server has done its work), ``hang``
+(nothing comes any more), ``delay`` (of the request); and of the answer's body
+``reset``, ``truncate`` (the connection is closed in good order), ``stall``
+(it hangs), ``drip`` (one byte at a time), ``flip`` (one bit) and ``lengthen``
+(its Content-Length says too much); ``flip_upload`` (one bit of the request's
+body). ``after`` is the number of bytes before a fault.
+"""
+
+import asyncio
+import dataclasses
+import re
+import threading
+from urllib import parse
+
+from tests.stores.servers import base
+from tests.stores.servers import messages
+
+# What becomes of a body, by the fault of a request.
+_UP = {'flip_upload': 'flip', 'break_upload': 'reset'}
+_DOWN = {fault: fault for fault in ('flip', 'drip', 'reset', 'truncate',
+                                    'stall')}
+
+
+@dataclasses.dataclass
+class Rule:
+    """Which requests misbehave, and how.
+
+    :param match: a regular expression for ``METHOD /path?query``.
+    :param skip: so many requests that match are left alone first.
+    :param times: so many are not, after that.
+    """
+
+    fault: str
+    match: str = ''
+    skip: int = 0
+    times: float = float('inf')
+    after: int = 0
+    seconds: float = 0
+    status: int = 503
+    headers: dict = dataclasses.field(default_factory=dict)
+    body: bytes = b'made to fail'
+    fired: int = 0
+
+    def applies(self, line):
+        if not re.search(self.match, line):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if self.fired >= self.times:
+            return False
+        self.fired += 1
+        return True
+
+
+@dataclasses.dataclass
+class Request:
+    """A request that came by; header names are in lower case.
+
+    ``body`` is kept of those that the server was not asked.
+    """
+
+    line: str
+    headers: dict
+    fault: str
+    body: bytes = b''
+
+
+class _End(Exception):
+    """The connection ends here: by a reset, or in good order."""
+
+    def __init__(self, reset):
+        self.reset = reset
+
+
+class FaultProxy:
+    """Runs in a thread of its own."""
+
+    def __init__(self, url):
+        target = parse.urlsplit(url)
+        self._target = target.hostname, target.port
+        self._port = base.free_port()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever,
+                                        daemon=True)
+        self.url = f'http://{base.HOST}:{self._port}'
+        self.rules = []
+        self.requests = []
+
+    def __enter__(self):
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(asyncio.start_server(
+            self._client, base.HOST, self._port), self._loop).result()
+        return self
+
+    def __exit__(self, *_):
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def inject(self, fault, **values):
+        """Add a rule; the first that applies to a request is its fate."""
+        rule = Rule(fault, **values)
+        self.rules.append(rule)
+        return rule
+
+    def clear(self):
+        """No faults from now on, and none of the requests so far."""
+        self.rules.clear()
+        self.requests.clear()
+
+    def seen(self, match):
+        """The requests so far whose line matches."""
+        return [request for request in self.requests
+                if re.search(match, request.line)]
+
+    async def _client(self, reader, writer):
+        end = _End(reset=False)
+        try:
+            while True:
+                await self._one(reader, writer)
+        except _End as exc:
+            end = exc
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            messages.close(writer, end.reset)
+
+    async def _one(self, reader, writer):
+        """One request and its answer, over a connection of their own."""
+        first, headers, head = await messages.read_head(reader)
+        line = ' '.join(first.split(' ')[:2])
+        rule = next((rule for rule in list(self.rules)
+                     if rule.applies(line)), Rule(''))
+        request = Request(line, headers, rule.fault)
+        self.requests.append(request)
+        if rule.fault == 'refuse':
+            raise _End(reset=True)
+        if rule.fault == 'delay':
+            await asyncio.sleep(rule.seconds)
+        if rule.fault == 'answer':
+            await self._answer(rule, request, reader, writer)
+            return
+        from_server, to_server = await asyncio.open_connection(*self._target)
+        upload = asyncio.ensure_future(_forward_request(
+            head, headers, reader, to_server, rule))
+        try:
+            await self._pass_answer(line, from_server, writer, rule, upload)
+        finally:
+            upload.cancel()
+            messages.close(to_server, reset=False)
+
+    @staticmethod
+    async def _answer(rule, request, reader, writer):
+        asks = 'expect' in request.headers  # and sends nothing yet
+        if not asks:
+            async for data, is_payload in messages.body(
+                    request.headers, reader, in_request=True):
+                request.body += data * is_payload
+        head = {'Content-Length': len(rule.body), **rule.headers}
+        writer.write(f'HTTP/1.1 {rule.status} Made\r\n'.encode() + b''.join(
+            f'{name}: {value}\r\n'.encode() for name, value in head.items())
+            + b'\r\n')
+        if not request.line.startswith('HEAD '):
+            writer.write(rule.body)
+        await writer.drain()
+        if asks:
+            raise _End(reset=False)
+
+    @staticmethod
+    async def _pass_answer(line, from_server, writer, rule, upload):
+        while True:
+            answer = asyncio.ensure_future(messages.read_head(from_server))
+            await asyncio.wait({answer, upload},
+                               return_when=asyncio.FIRST_COMPLETED)
+            if upload.done() and upload.exception():
+                answer.cancel()
+                raise upload.exception()
+            first, headers, head = await answer
+            status = int(first.split(' ')[1])
+            if status >= 200:
+                break
+            writer.write(head)  # 100 Continue
+        if rule.fault == 'hang':
+            await asyncio.sleep(3600)
+        if rule.fault == 'lose_answer':
+            raise _End(reset=True)
+        if rule.fault == 'lengthen':
+            head = re.sub(rb'(?i)(\r\ncontent-length: *)(\d+)',
+                          lambda found: b'%s%d' % (
+                              found[1], int(found[2]) + 10), head)
+        writer.write(head)
+        if not (line.startswith('HEAD ') or status in (204, 304)):
+            await _copy(messages.body(headers, from_server, in_request=False),
+                        writer, rule, _DOWN.get(rule.fault))
+        await writer.drain()
+        if (not upload.done() or rule.fault == 'lengthen'
+                or headers.get('connection') == 'close'):
+            raise _End(reset=False)
+
+
+async def _cancel_all():
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _forward_request(head, headers, reader, to_server, rule):
+    to_server.write(head)
+    await _copy(messages.body(headers, reader, in_request=True), to_server,
+                rule, _UP.get(rule.fault))
+
+
+async def _copy(pieces, writer, rule, fault):
+    position = 0
+    async for data, is_payload in pieces:
+        here = rule.after - position
+        position += len(data) * is_payload
+        if is_payload and fault == 'drip':
+            for byte in data:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(rule.seconds)
+            continue
+        if is_payload and 0 <= here < len(data):
+            if fault == 'flip':
+                data = (data[:here] + bytes([data[here] ^ 1])
+                        + data[here + 1:])
+            elif fault in ('reset', 'truncate', 'stall'):
+                writer.write(data[:here])
+                await writer.drain()
+                if fault == 'stall':
+                    await asyncio.sleep(3600)
+                raise _End(reset=fault != 'truncate')
+        writer.write(data)
+        await writer.drain()

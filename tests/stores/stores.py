@@ -1,0 +1,73 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the tests of the stores share: drivers, and objects by hand."""
+
+import dataclasses
+from typing import Any
+
+from chunked_backup.drivers.s3 import S3BackupDriver
+from chunked_backup.drivers.swift import SwiftBackupDriver
+from tests import support
+
+#: More than one of these makes a static large object, where it is set.
+SMALL_LIMIT = 65536
+
+
+@dataclasses.dataclass
+class Store:
+    """One of our drivers and a server."""
+
+    interface: str
+    server: Any
+    container: str
+
+    def driver(self, url=None, **options):
+        """A driver for it; a new one each time.
+
+        :param url: of a proxy in front of the server.
+        """
+        make = s3_driver if self.interface == 's3' else swift_driver
+        return make(self.server, url, **{'container': self.container,
+                                         **options})
+
+
+def s3_driver(server, url=None, container='volumebackups', **options):
+    support.override('chunked_backup_s3', **{
+        'endpoint_url': url or server.url, 'bucket': container,
+        'access_key': server.access_key, 'secret_key': server.secret_key,
+        'addressing_style': 'path', 'chunk_size_bytes': support.CHUNK,
+        'sha_block_size_bytes': support.BLOCK, **options})
+    return S3BackupDriver(None)
+
+
+def swift_driver(server, url=None, **options):
+    support.override('chunked_backup_swift', **{
+        'auth': 'single_user', 'auth_version': '1',
+        'auth_url': server.auth_url.replace(server.url, url or server.url),
+        'user': server.user, 'key': server.key,
+        'chunk_size_bytes': support.CHUNK,
+        'sha_block_size_bytes': support.BLOCK, **options})
+    return SwiftBackupDriver(None)
+
+
+def put(driver, container, name, *pieces):
+    """Write an object."""
+    with driver.get_object_writer(container, name) as writer:
+        for piece in pieces:
+            writer.write(piece)
+
+
+def get(driver, container, name):
+    """Read an object in pieces."""
+    with driver.get_object_reader(container, name) as reader:
+        return b''.join(iter(lambda: reader.read(1 << 16), b''))
