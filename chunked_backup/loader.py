@@ -21,14 +21,15 @@ from chunked_backup import errors
 
 DRIVERS = 'chunked_backup.drivers'
 HOSTS = 'chunked_backup.hosts'
+ENGINES = 'chunked_backup.engines'
 
-_KINDS = {DRIVERS: 'driver', HOSTS: 'host'}
+_KINDS = {DRIVERS: 'driver', HOSTS: 'host', ENGINES: 'engine'}
 
 
 def load(namespace: str, name: str) -> Any:
     """The class or function that an entry point names.
 
-    :param namespace: ``DRIVERS`` or ``HOSTS``.
+    :param namespace: ``DRIVERS``, ``HOSTS`` or ``ENGINES``.
     :raises PluginNotFound: nothing is installed under the name.
     :raises PluginNotLoadable: importing it failed, most often for lack of a
         library.

@@ -12,8 +12,8 @@
 
 """How much memory the command takes, where it could be much.
 
-The images are large, so these tests run one after the other (in one group,
-on one worker), and delete what they leave.
+The images are large, so these tests run one after the other (tox.ini has all
+tests of a file run on one worker), and delete what they leave.
 """
 
 import os
@@ -24,8 +24,6 @@ import pytest
 
 from tests.functional import images
 from tests.functional.command import Command
-
-pytestmark = pytest.mark.xdist_group('large')
 
 MIB = 1 << 20
 LIMIT_BYTES = 256 * MIB

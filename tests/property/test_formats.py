@@ -32,7 +32,7 @@ RECORDS = st.builds(
     BackupRecord, id=TEXT, volume_id=TEXT, parent_id=MAYBE,
     prefix=st.just('prefix'), name=MAYBE, description=MAYBE, created_at=TEXT)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1)
+    st.none() | st.booleans() | st.integers(-(1 << 62), 1 << 62)
     | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(TEXT, inner, max_size=3), max_leaves=8)

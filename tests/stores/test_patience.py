@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""A store that fails for now, and one that hangs, in the middle of a job."""
+
+import concurrent.futures
+import random
+import threading
+
+import pytest
+
+from chunked_backup import errors
+from chunked_backup.hosts.standalone.service import VolumeService
+from chunked_backup.model import Status
+from tests import support
+
+# Far more than it takes, and far less than the server hangs.
+_SOON_S = 30
+_HANGING_S = 120
+
+
+@pytest.fixture
+def volume(tmp_path):
+    path = tmp_path / 'volume'
+    path.write_bytes(random.Random(1).randbytes(6 * support.CHUNK))
+    return path
+
+
+@pytest.fixture
+def service(faulty):
+    support.override('chunked_backup', retry_wait_s=0.01)
+    return VolumeService(faulty[0])
+
+
+def test_a_backup_and_a_restore_get_over_faults(faulty, service, volume,
+                                                tmp_path):
+    _, proxy, _ = faulty
+    uploads = [proxy.inject('answer', match='^PUT .*-00001', times=2),
+               proxy.inject('lose_answer', match='^PUT .*-00002', times=1),
+               proxy.inject('break_upload', match='^PUT .*-00003', times=1),
+               proxy.inject('refuse', match='^PUT .*_metadata', times=1)]
+    backup = service.backup(str(volume))
+    downloads = [proxy.inject('answer', match='^GET .*_sha256file', times=1),
+                 proxy.inject('cut', match='^GET .*-00004', times=1,
+                              after=1000),
+                 proxy.inject('reset', match='^GET .*-00005', times=1,
+                              after=500)]
+    service.restore(backup, str(tmp_path / 'target'))
+    assert (tmp_path / 'target').read_bytes() == volume.read_bytes()
+    assert not [rule for rule in uploads + downloads
+                if rule.fired != rule.times]
+
+
+def test_a_store_that_stays_broken_ends_a_backup(faulty, service, volume):
+    driver, proxy, store = faulty
+    proxy.inject('answer', match='^PUT .*-00002')
+    with pytest.raises(errors.TransientDriverError):
+        service.backup(str(volume))
+    proxy.clear()
+    assert list(driver.get_container_entries(store.container, '')) == []
+
+
+def test_a_backup_to_a_store_that_hangs_can_be_cancelled(faulty, volume):
+    _, proxy, store = faulty
+    service = VolumeService(store.driver(url=proxy.url,
+                                         timeout_s=_HANGING_S))
+    proxy.inject('hang', match='^PUT .*-0000[1-9]')
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(service.backup, str(volume))
+        wait_for(lambda: proxy.seen('^PUT .*-0000[1-9]'))
+        other = VolumeService(store.driver())
+        backup, = other.backups()
+        assert backup.status == Status.CREATING
+        other.delete(backup, force=True)
+        with pytest.raises(errors.BackupCancelled):
+            running.result(timeout=_SOON_S)
+
+
+def wait_for(happened):
+    """Return once something has happened."""
+    pause = threading.Event()
+    for _ in range(3000):
+        if happened():
+            return
+        pause.wait(0.01)
+    raise AssertionError('it did not happen')
