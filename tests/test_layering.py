@@ -61,7 +61,7 @@ PLUGINS = {'__main__', 'drivers', 'hosts', 'cmd', 'testing'}
 #: The only modules that may import a library.
 ONLY_IN = {
     'cinder': {'hosts.cinder'},
-    'eventlet': {'flow.executors'},
+    'eventlet': {'flow.native'},
     'stevedore': {'loader'},
 }
 

@@ -18,12 +18,12 @@ contract with as little as possible.
 
 import contextlib
 import io
-import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from chunked_backup import driver
 from chunked_backup import errors
+from chunked_backup.flow import native
 
 _CHUNK_SIZE_BYTES = 1 << 20
 _SHA_BLOCK_SIZE_BYTES = 32768
@@ -47,7 +47,7 @@ class MemoryBackupDriver(driver.ChunkedBackupDriver):
         super().__init__(context, chunk_size_bytes, sha_block_size_bytes,
                          backup_default_container, enable_progress_timer)
         self.stores = {} if stores is None else stores
-        self._lock = threading.Lock()
+        self._lock = native.lock()
 
     def put_container(self, container: str) -> None:
         self.stores.setdefault(container, {})

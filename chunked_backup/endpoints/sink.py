@@ -19,11 +19,11 @@ import functools
 import os
 import stat
 import struct
-import threading
 from typing import Any
 
 from chunked_backup import errors
 from chunked_backup.endpoints import source as source_module
+from chunked_backup.flow import native
 from chunked_backup.flow.descriptor import Descriptor
 
 _ZEROS = bytes(1 << 20)
@@ -146,7 +146,7 @@ class SeekSink(VolumeSink):
     def __init__(self, volume_file: Any, is_new: bool) -> None:
         super().__init__(is_new)
         self._file = volume_file
-        self._lock = threading.Lock()
+        self._lock = native.lock()
 
     def _write_once(self, offset: int, data: memoryview) -> int:
         with self._lock:

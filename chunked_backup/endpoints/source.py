@@ -15,11 +15,11 @@
 import errno
 import os
 import stat
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 from chunked_backup import errors
+from chunked_backup.flow import native
 from chunked_backup.flow.descriptor import Descriptor
 from chunked_backup.model import Region
 
@@ -130,7 +130,7 @@ class SeekSource(VolumeSource):
 
     def __init__(self, volume_file: Any) -> None:
         self._file = volume_file
-        self._lock = threading.Lock()
+        self._lock = native.lock()
         super().__init__(volume_file.seek(0, os.SEEK_END)
                          or volume_file.tell())
 

@@ -19,16 +19,15 @@ nothing. So they cannot block each other for ever.
 """
 
 import abc
-import concurrent.futures
 import contextlib
 import os
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from chunked_backup import errors
+from chunked_backup.flow import native
 
 _POLL_S = 0.25
 #: How long the end of a job waits for functions that hang.
@@ -39,8 +38,7 @@ class Executor(abc.ABC):
     """Runs functions; the coordinator waits for them."""
 
     @abc.abstractmethod
-    def submit(self, function: Callable, *args: Any
-               ) -> concurrent.futures.Future:
+    def submit(self, function: Callable, *args: Any) -> native.Future:
         """Have ``function(*args)`` run, now or later."""
 
     @abc.abstractmethod
@@ -48,25 +46,22 @@ class Executor(abc.ABC):
         """Forget what has not begun, and wait so long for what runs."""
 
     @staticmethod
-    def result(future: concurrent.futures.Future,
-               tick: Callable[[], None]) -> Any:
+    def result(future: native.Future, tick: Callable[[], None]) -> Any:
         """Wait as the coordinator, calling ``tick`` several times a second.
 
         An error that ``tick`` raises ends the wait.
         """
         while True:
             tick()
-            done, _ = concurrent.futures.wait([future], timeout=_POLL_S)
-            if done:
+            if native.wait(future, _POLL_S):
                 return future.result()
 
 
 class SerialExecutor(Executor):
     """Runs everything at once in the caller: same results, same order."""
 
-    def submit(self, function: Callable, *args: Any
-               ) -> concurrent.futures.Future:
-        future: concurrent.futures.Future = concurrent.futures.Future()
+    def submit(self, function: Callable, *args: Any) -> native.Future:
+        future = native.Future()
         try:
             future.set_result(function(*args))
         except Exception as exc:  # handed on by result()
@@ -78,7 +73,7 @@ class SerialExecutor(Executor):
 
 
 class ThreadExecutor(Executor):
-    """Native threads; hashing, compression and I/O release the GIL.
+    """Real threads; hashing, compression and I/O release the GIL.
 
     Not ``ThreadPoolExecutor``: the interpreter waits for its threads at exit,
     however long a store that hangs keeps them.
@@ -89,24 +84,22 @@ class ThreadExecutor(Executor):
     def __init__(self, threads: int, name: str) -> None:
         self._limit = threads
         self._name = name
-        self._threads: list[threading.Thread] = []
-        self._queue: queue.SimpleQueue = queue.SimpleQueue()
-        self._idle = threading.Semaphore(0)
-        self._lock = threading.Lock()
+        self._threads: list[Any] = []
+        self._queue = native.simple_queue()
+        self._idle = native.semaphore(0)
+        self._lock = native.lock()
         self._is_shut_down = False
 
-    def submit(self, function: Callable, *args: Any
-               ) -> concurrent.futures.Future:
-        future: concurrent.futures.Future = concurrent.futures.Future()
+    def submit(self, function: Callable, *args: Any) -> native.Future:
+        future = native.Future()
         with self._lock:
             if self._is_shut_down:  # the caller was left behind by its job
                 raise errors.Cancelled()
             self._queue.put((future, function, args))
             if (len(self._threads) < self._limit
                     and not self._idle.acquire(blocking=False)):
-                thread = threading.Thread(
-                    target=self._work, daemon=True,
-                    name=f'{self._name}_{len(self._threads)}')
+                thread = native.daemon_thread(
+                    self._work, f'{self._name}_{len(self._threads)}')
                 self._threads.append(thread)
                 thread.start()
         return future
@@ -125,7 +118,7 @@ class ThreadExecutor(Executor):
         for thread in self._threads:
             if thread.ident is None:
                 continue  # a signal came while it was being started
-            thread.join(max(0.0, deadline_s - time.monotonic()))
+            native.join(thread, max(0.0, deadline_s - time.monotonic()))
 
     def _work(self) -> None:
         while True:

@@ -13,11 +13,11 @@
 """Progress and cancelling, between workers and the coordinator."""
 
 import math
-import threading
 import time
 from collections.abc import Callable
 
 from chunked_backup import errors
+from chunked_backup.flow import native
 
 POLL_INTERVAL_S = 1.0
 
@@ -52,8 +52,8 @@ class Monitor:
         self._last_move: tuple[int, int] = (0, 0)
         self._last_move_s = time.monotonic()
         self._done_bytes = 0
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._lock = native.lock()
+        self._stopped = native.event()
         self._polled_s = time.monotonic()
 
     def advance(self, count: int) -> None:

@@ -13,11 +13,11 @@
 """A bounded, ordered window over an executor."""
 
 import collections
-import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from chunked_backup.flow.executors import Executor
+from chunked_backup.flow.native import Future
 
 
 def ordered(executor: Executor, function: Callable, items: Iterable[tuple],
@@ -28,8 +28,7 @@ def ordered(executor: Executor, function: Callable, items: Iterable[tuple],
     wait for other workers. Memory is bounded by ``limit`` results. The first
     error ends the stream.
     """
-    pending: collections.deque[concurrent.futures.Future] = (
-        collections.deque())
+    pending: collections.deque[Future] = collections.deque()
     for item in items:
         while len(pending) >= limit:
             yield executor.result(pending.popleft(), tick)

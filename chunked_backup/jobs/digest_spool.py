@@ -14,11 +14,11 @@
 
 import os
 import tempfile
-import threading
 from collections.abc import Iterator
 
 from chunked_backup import errors
 from chunked_backup.blocks.digests import DIGEST_BYTES
+from chunked_backup.flow import native
 from chunked_backup.flow.descriptor import Descriptor
 
 #: 64 MiB hold the digests of 64 GiB at 32 KiB a block; more go to a file.
@@ -44,7 +44,7 @@ class DigestSpool:
         self._memory: bytearray | None = bytearray()
         self._file: Descriptor | None = None
         self._size = 0
-        self._lock = threading.Lock()
+        self._lock = native.lock()
 
     def __len__(self) -> int:
         """How many digests there are."""

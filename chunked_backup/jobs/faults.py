@@ -12,9 +12,9 @@
 
 """What becomes of damage that a restore meets."""
 
-import threading
 
 from chunked_backup import errors
+from chunked_backup.flow import native
 from chunked_backup.model import BadRange
 
 
@@ -24,7 +24,7 @@ class Faults:
     def __init__(self, salvage: bool) -> None:
         self.salvage = salvage
         self._ranges: list[BadRange] = []
-        self._lock = threading.Lock()
+        self._lock = native.lock()
 
     def add(self, error: errors.CorruptBackup, start: int, end: int) -> None:
         """Damage to the bytes from ``start`` to ``end`` of the volume.

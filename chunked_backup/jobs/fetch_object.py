@@ -18,18 +18,17 @@ huge object keeps more than one core busy.
 """
 
 import bisect
-import concurrent.futures
 import hashlib
 import itertools
 import operator
 from collections.abc import Iterator
-from concurrent.futures import Future
 
 from chunked_backup import errors
 from chunked_backup.blocks import codecs
 from chunked_backup.blocks import digests
 from chunked_backup.blocks.plan import Fetch
 from chunked_backup.endpoints.sink import VolumeSink
+from chunked_backup.flow import native
 from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.executors import Executor
 from chunked_backup.flow.monitor import Monitor
@@ -87,7 +86,7 @@ class _Transfer:
         self._ranges = fetch.ranges
         self._block_size = fetcher.chain.block_size_bytes
         self._position = fetch.stored.offset
-        self._running: list[Future] = []
+        self._running: list[native.Future] = []
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def remaining(self) -> Ranges:
@@ -140,7 +139,7 @@ class _Transfer:
                     self._fetcher.monitor.check()
                     self._step(plain, reader, unused)
             finally:  # the buffers are in use until then
-                concurrent.futures.wait(self._running)
+                native.wait_all(self._running)
         self.finish_checks()
         if last == self._stored.end:
             self._check_end(plain)

@@ -18,17 +18,15 @@ of even a single huge object overlap. Memory is two pieces an object,
 whatever its length.
 """
 
-import concurrent.futures
 import hashlib
 import itertools
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from typing import Any
 
 from chunked_backup.blocks import codecs
 from chunked_backup.blocks import digests
 from chunked_backup.endpoints.source import VolumeSource
+from chunked_backup.flow import native
 from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.executors import Executor
 from chunked_backup.flow.monitor import Monitor
@@ -203,13 +201,13 @@ class _Hasher:
         self._spool = spool
         self._block_size = block_size_bytes
         self._md5: Any = hashlib.md5(usedforsecurity=False)
-        self._running: list[Future] = []
+        self._running: list[native.Future] = []
 
     def __enter__(self) -> '_Hasher':
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        concurrent.futures.wait(self._running)
+        native.wait_all(self._running)
 
     def update(self, start: int, data: memoryview) -> None:
         self._wait()
@@ -236,7 +234,7 @@ class _ZeroObjects:
     def __init__(self, compression: str) -> None:
         self.compression = compression
         self._made: dict[int, tuple[bytes, str]] = {}
-        self._lock = threading.Lock()
+        self._lock = native.lock()
 
     def get(self, length: int) -> tuple[bytes, str]:
         """The stored bytes and the md5 of ``length`` zeros."""

@@ -13,11 +13,11 @@
 
 import contextlib
 import functools
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from chunked_backup.flow import native
 from chunked_backup.store.reader import Reader
 from chunked_backup.store.retry import RetryPolicy
 
@@ -48,7 +48,7 @@ class ObjectStore:
         self._sleep = sleep
         self._policy = RetryPolicy(driver.retry_attempts,
                                    driver.retry_wait_s, sleep)
-        self._lock = threading.Lock()
+        self._lock = native.lock()
 
     def with_extra_metadata(self, extra_metadata: Any) -> 'ObjectStore':
         """The same container, for data objects."""

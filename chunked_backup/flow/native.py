@@ -1,0 +1,208 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Real threads, in a process that eventlet has patched, too.
+
+Cinder 29 runs its backup service on eventlet unless told otherwise. Then
+``threading`` makes green threads, all of which share one native thread, the
+hub's: whoever computes or waits for a disk there stalls the whole service.
+So the package takes threads, locks and queues from here; they are the
+interpreter's own, whatever has been patched.
+
+The other way round, a library that talks over sockets has been patched, too,
+and its green locks do not work between native threads (eventlet issue 432).
+A driver of such a library marks its functions ``on_hub``: called by a
+worker, they run as green threads of the hub, where they wait for the network
+without stalling anybody.
+
+eventlet is imported here alone, and only if somebody has patched with it.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import functools
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+Result = TypeVar('Result')
+
+_JOIN_POLL_S = 0.01
+
+
+def is_patched() -> bool:
+    """Whether threads are green in this process."""
+    if 'eventlet' not in sys.modules:
+        return False
+    from eventlet import patcher
+    return patcher.is_monkey_patched('thread')
+
+
+def _module(name: str) -> Any:
+    """A module of the standard library as nobody has patched it."""
+    if not is_patched():
+        return importlib.import_module(name)
+    from eventlet import patcher
+    return patcher.original(name)
+
+
+def lock() -> Any:
+    """A ``threading.Lock``."""
+    return _module('threading').Lock()
+
+
+def event() -> Any:
+    """A ``threading.Event``."""
+    return _module('threading').Event()
+
+
+def semaphore(value: int) -> Any:
+    """A ``threading.Semaphore``."""
+    return _module('threading').Semaphore(value)
+
+
+def simple_queue() -> Any:
+    """A ``queue.SimpleQueue``."""
+    return _module('queue').SimpleQueue()
+
+
+def daemon_thread(target: Callable[[], None], name: str) -> Any:
+    """A ``threading.Thread``, not yet started, that no exit waits for."""
+    if is_patched():
+        _hub()  # it belongs to the thread of the first coordinator
+    return _module('threading').Thread(target=target, name=name, daemon=True)
+
+
+class Future(concurrent.futures.Future):
+    """What will come of a function that runs on another thread.
+
+    Worker threads wait by ``result()`` as usual, the coordinator by ``wait``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._condition = _module('threading').Condition()
+
+
+def wait(future: Future, timeout_s: float) -> bool:
+    """Wait for a future as the coordinator, which may be a green thread.
+
+    :returns: whether it is done.
+    """
+    if is_patched():
+        return _hub().wait(future, timeout_s)
+    with contextlib.suppress(TimeoutError,
+                             concurrent.futures.CancelledError):
+        future.exception(timeout_s)
+    return future.done()
+
+
+def wait_all(futures: Iterable[Future]) -> None:
+    """Wait as a worker until all have ended, however they have."""
+    for future in futures:
+        with contextlib.suppress(concurrent.futures.CancelledError):
+            future.exception()
+
+
+def join(thread: Any, timeout_s: float) -> None:
+    """Wait for the end of a ``daemon_thread``; see ``wait``."""
+    if not is_patched():
+        thread.join(timeout_s)
+        return
+    import eventlet
+    deadline_s = time.monotonic() + timeout_s
+    while thread.is_alive() and time.monotonic() < deadline_s:
+        eventlet.sleep(_JOIN_POLL_S)
+
+
+def on_hub(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Have a function that uses patched sockets run where they work.
+
+    Nothing changes in a process that is not patched.
+    """
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Result:
+        if not is_patched() or _hub().is_here():
+            return function(*args, **keywords)
+        future = Future()
+        _hub().post(functools.partial(_fulfil, future, function, args,
+                                      keywords))
+        return future.result()
+
+    return call
+
+
+def _fulfil(future: Future, function: Callable, args: tuple,
+            keywords: dict[str, Any]) -> None:
+    try:
+        future.set_result(function(*args, **keywords))
+    except BaseException as exc:  # the worker that waits raises it
+        future.set_exception(exc)
+
+
+class _Hub:
+    """The hub of the thread that made it, reachable from any thread."""
+
+    def __init__(self) -> None:
+        import eventlet
+        self._thread_id = _module('threading').get_ident()
+        self._posted: collections.deque = collections.deque()
+        # Not a pipe: eventlet patches what reads and writes those.
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        eventlet.spawn(self._serve)
+
+    def is_here(self) -> bool:
+        """Whether the caller runs in the hub's own thread."""
+        return _module('threading').get_ident() == self._thread_id
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Have a function run in a green thread, soon."""
+        self._posted.append(function)
+        os.eventfd_write(self._bell, 1)
+
+    def wait(self, future: Future, timeout_s: float) -> bool:
+        """Wait for a future without keeping the hub from its work."""
+        import eventlet
+        done = eventlet.Event()
+        future.add_done_callback(
+            lambda _: self.post(functools.partial(_send, done)))
+        done.wait(timeout_s)
+        return future.done()
+
+    def _serve(self) -> None:
+        import eventlet
+        from eventlet import hubs
+        while True:
+            hubs.trampoline(self._bell, read=True)
+            os.eventfd_read(self._bell)
+            while self._posted:
+                eventlet.spawn_n(self._posted.popleft())
+
+
+def _send(event: Any) -> None:
+    if not event.ready():
+        event.send()
+
+
+@functools.lru_cache(maxsize=1)
+def _hub_of(process_id: int) -> _Hub:
+    return _Hub()
+
+
+def _hub() -> _Hub:
+    """The hub that the jobs of this process wait on."""
+    return _hub_of(os.getpid())
