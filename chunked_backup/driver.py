@@ -85,7 +85,8 @@ class ChunkedBackupDriver(abc.ABC):
     :param sha_block_size_bytes: what one digest covers, and so the smallest
         change that an incremental stores.
     :param backup_default_container: where backups go that name no container.
-    :param enable_progress_timer: whether the host is told of progress.
+    :param enable_progress_timer: whether Cinder's users are notified of
+        progress every so many seconds.
     """
 
     #: The format of new backups, and the formats that can be restored.
@@ -94,6 +95,10 @@ class ChunkedBackupDriver(abc.ABC):
 
     #: A driver sets this when its writers keep no buffer after ``write``.
     takes_memoryviews = False
+
+    #: Cinder's own driver for the same store, by its class path. Within
+    #: Cinder its backups are taken over.
+    cinder_driver: str | None = None
 
     #: Libraries that a driver imports when it first needs them.
     required_modules: tuple[str, ...] = ()
@@ -112,6 +117,8 @@ class ChunkedBackupDriver(abc.ABC):
         #: A driver adds to it while a long request of its own gets on.
         self.activity = 0
         self._host: Host | None = None
+        if opts.within_cinder():
+            self.host  # Cinder may ask at once whose a backup is
 
     # What a store has to do.
 
@@ -216,14 +223,20 @@ class ChunkedBackupDriver(abc.ABC):
         """The options of this driver, for documents."""
         return opts.OPTS
 
+    @classmethod
+    def class_path(cls) -> str:
+        """What a record says of who has written a backup."""
+        return f'{cls.__module__}.{cls.__qualname__}'
+
     # The verbs.
 
     @property
     def host(self) -> Host:
         """Who owns the records; found by the option ``host`` unless set."""
         if self._host is None:
-            self._host = loader.load(
-                loader.HOSTS, self.conf.chunked_backup.host)(self)
+            name = self.conf.chunked_backup.host or (
+                'cinder' if opts.within_cinder() else 'standalone')
+            self._host = loader.load(loader.HOSTS, name)(self)
         return self._host
 
     @host.setter
@@ -243,15 +256,16 @@ class ChunkedBackupDriver(abc.ABC):
         :raises BackupCancelled: the record's status has become deleting.
         """
         with self._translated():
-            settings = self._settings()
-            record = self._prepare(backup)
             source = open_source(volume_file)
+            monitor = self._monitor(backup, source.size_bytes,
+                                    lambda: self._backup_cancelled(backup))
+            settings = self._settings()
+            record = self._prepare(backup, monitor)
             text = (self.get_metadata(record.volume_id) if backup_metadata
                     else None)
             extra = self.get_extra_metadata(backup, self.host.volume(record))
-            monitor = self._monitor(backup, source.size_bytes,
-                                    lambda: self._backup_cancelled(backup))
-            with self._parent_digests(record, settings, monitor) as parent:
+            with (self._ended_by_deletion(backup, record),
+                  self._parent_digests(record, settings, monitor) as parent):
                 summary = BackupJob(
                     self._open_store(record, monitor.pause), record, source,
                     settings, monitor, parent, text, extra).run()
@@ -309,9 +323,9 @@ class ChunkedBackupDriver(abc.ABC):
             record = self.host.record(backup)
             if record.container is None or record.prefix is None:
                 return  # it ended before anything was written
-            remove_objects(ObjectStore(self, record.container),
-                           formats.CURRENT, record.prefix)
-            self.discard_container(record.container)
+            self._aside(remove_objects, ObjectStore(self, record.container),
+                        formats.CURRENT, record.prefix)
+            self._aside(self.discard_container, record.container)
 
     def get_metadata(self, volume_id: str) -> str | None:
         """The volume's own metadata as JSON text."""
@@ -339,7 +353,16 @@ class ChunkedBackupDriver(abc.ABC):
             translated = self.host.translate(exc)
             if translated is exc:
                 raise
-            raise translated from exc
+            if translated is not None:
+                raise translated from exc
+
+    def _aside(self, function: Callable, *args: Any,
+               monitor: Monitor | None = None) -> Any:
+        """Run what waits for the store on a worker: within Cinder, the
+        thread of a verb may be the one that everything there shares."""
+        return run_one(self.conf.chunked_backup.executor,
+                       monitor.tick if monitor else lambda: None, function,
+                       *args)
 
     def _settings(self) -> Settings:
         conf = self.conf.chunked_backup
@@ -350,13 +373,15 @@ class ChunkedBackupDriver(abc.ABC):
             merge_gap_bytes=conf.merge_gap_bytes,
             parallelism=conf.parallelism, executor=conf.executor)
 
-    def _prepare(self, backup: Any) -> BackupRecord:
+    def _prepare(self, backup: Any, monitor: Monitor) -> BackupRecord:
         """Name container and prefix in the record, before any data."""
         container = self.host.record(backup).container
         container = self.update_container_name(backup, container) or (
             container or self.backup_default_container)
         if self.conf.chunked_backup.create_containers:
-            ObjectStore(self, container).create()
+            self._aside(ObjectStore(self, container,
+                                    sleep=monitor.pause).create,
+                        monitor=monitor)
         self.host.update(backup, container=container,
                          prefix=self._generate_object_name_prefix(backup))
         return self.host.record(backup)
@@ -378,10 +403,10 @@ class ChunkedBackupDriver(abc.ABC):
             try:
                 parent = self.host.chain(record)[1]
                 store = self._open_store(parent, monitor.pause)
-                run_one(settings.executor, monitor.tick,
-                        chains.read_manifest, store, parent)
-                size = run_one(settings.executor, monitor.tick,
-                               chains.read_digests, store, parent, spool)
+                self._aside(chains.read_manifest, store, parent,
+                            monitor=monitor)
+                size = self._aside(chains.read_digests, store, parent, spool,
+                                   monitor=monitor)
             except errors.CorruptBackup as exc:
                 raise refuse(exc) from exc
             if parent.volume_id != record.volume_id:
@@ -402,11 +427,11 @@ class ChunkedBackupDriver(abc.ABC):
             open_chain = functools.partial(chains.open_damaged_chain,
                                            report=damage.append)
         with DigestSpool() as spool:
-            chain = run_one(
-                conf.executor, monitor.tick, open_chain,
+            chain = self._aside(
+                open_chain,
                 self.host.chain(record, complete=not faults.salvage),
                 functools.partial(self._open_store, sleep=monitor.pause),
-                spool)
+                spool, monitor=monitor)
             for error in damage:
                 LOG.warning('The salvage goes on in spite of this: %s', error)
             monitor.total_bytes = chain.volume_bytes
@@ -426,13 +451,29 @@ class ChunkedBackupDriver(abc.ABC):
 
     def _monitor(self, backup: Any, total_bytes: int,
                  cancelled: Cancelled) -> Monitor:
-        def report(done_bytes: int, total_bytes: int) -> None:
-            if self.enable_progress_timer:
-                self.host.progress(backup, done_bytes, total_bytes)
-
-        return Monitor(total_bytes, cancelled, report,
+        return Monitor(total_bytes, cancelled,
+                       functools.partial(self.host.progress, backup),
                        lambda: self.activity,
                        self.conf.chunked_backup.stall_timeout_s)
+
+    @contextlib.contextmanager
+    def _ended_by_deletion(self, backup: Any,
+                           record: BackupRecord) -> Iterator[None]:
+        """Have a backup that is being deleted end as a cancelled one, even
+        when it first sees that its container is gone."""
+        try:
+            yield
+        except errors.BackupCancelled as exc:
+            try:
+                self._aside(self.discard_container, record.container)
+            except errors.DriverError as other:
+                exc.add_note(f'its container is left: {other}')
+            raise
+        except errors.DriverError as exc:
+            cancelled = self._backup_cancelled(backup)
+            if cancelled is None:
+                raise
+            raise cancelled from exc
 
     def _backup_cancelled(self, backup: Any) -> errors.Cancelled | None:
         if self.host.status(backup) in (Status.DELETING, Status.DELETED):

@@ -107,6 +107,8 @@ class Host(abc.ABC):
     def finished(self, backup: Any, summary: BackupSummary) -> None:
         """A backup is committed; ``object_count`` is in its record."""
 
-    def translate(self, error: errors.ChunkedBackupError) -> Exception:
-        """The error that the volume service expects in place of ours."""
+    def translate(self, error: errors.ChunkedBackupError
+                  ) -> Exception | None:
+        """The error that the volume service expects in place of ours; None
+        where it expects none."""
         return error

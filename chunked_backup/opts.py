@@ -16,6 +16,8 @@ An option that Cinder has under another name in ``[DEFAULT]`` reads that, too,
 so a cinder.conf that exists keeps working; ours wins where both are set.
 """
 
+import sys
+
 from oslo_config import cfg
 
 from chunked_backup.blocks import codecs
@@ -36,9 +38,16 @@ OPTS = [
              'an entry point in chunked_backup.drivers. Cinder chooses a '
              'driver by class path in its own option backup_driver.'),
     cfg.StrOpt(
-        'host', default='standalone',
+        'host',
         help='Who keeps the records of backups: the name of an entry point '
-             'in chunked_backup.hosts.'),
+             'in chunked_backup.hosts. Without it, cinder within Cinder\'s '
+             'backup service, otherwise standalone.'),
+    cfg.BoolOpt(
+        'record_cinder_driver', default=True,
+        help='Whether, within Cinder, the record of a new backup names '
+             'Cinder\'s own driver for the same store. That one then '
+             'restores and deletes the backup, and goes on from it, once '
+             'backup_driver is set back to it.'),
     cfg.StrOpt(
         'compression_algorithm', default='zlib', ignore_case=True,
         choices=codecs.SPELLINGS,
@@ -83,6 +92,12 @@ OPTS = [
         help='Where the work runs: on native threads, or one thing after '
              'the other in the calling thread, for debugging.'),
 ]
+
+
+def within_cinder() -> bool:
+    """Whether this process is Cinder's backup service: it keeps the records,
+    and its options are registered."""
+    return 'cinder.backup.manager' in sys.modules
 
 
 def register(conf: cfg.ConfigOpts) -> None:

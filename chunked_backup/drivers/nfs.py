@@ -62,6 +62,8 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 class NfsBackupDriver(posix.PosixBackupDriver):
     """Keeps backups on a share; constructing one mounts nothing."""
 
+    cinder_driver = 'cinder.backup.drivers.nfs.NFSBackupDriver'
+
     def __init__(self, context: Any = None) -> None:
         conf = cfg.CONF
         conf.register_group(GROUP)

@@ -96,6 +96,7 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
     """
 
     takes_memoryviews = True
+    cinder_driver = 'cinder.backup.drivers.posix.PosixBackupDriver'
 
     def __init__(self, context: Any = None,
                  backup_path: str | None = None) -> None:
@@ -407,7 +408,7 @@ def _classify(error: OSError, container: str, object_name: str | None,
 def default_path(conf: cfg.ConfigOpts, in_state: str, in_data: str) -> str:
     """A directory of that name: below Cinder's ``state_path``, or below the
     data directory of the user."""
-    if 'state_path' in conf:  # within Cinder
+    if opts.within_cinder():
         return os.path.join(conf.state_path, in_state)
     data = os.environ.get('XDG_DATA_HOME') or os.path.expanduser(
         '~/.local/share')

@@ -151,6 +151,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
     """Keeps backups in buckets."""
 
     takes_memoryviews = True
+    cinder_driver = 'cinder.backup.drivers.s3.S3BackupDriver'
     required_modules = ('boto3',)
 
     def __init__(self, context: Any = None) -> None:

@@ -164,6 +164,7 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
     """Keeps backups in containers."""
 
     takes_memoryviews = True
+    cinder_driver = 'cinder.backup.drivers.swift.SwiftBackupDriver'
     required_modules = ('swiftclient', 'keystoneauth1')
 
     def __init__(self, context: Any = None) -> None:

@@ -99,7 +99,11 @@ class BackupJob:
             with DigestSpool() as spool:
                 objects = self._store_extents(spool)
                 self._monitor.poll()
-                return self._commit(spool, objects)
+                summary = self._commit(spool, objects)
+                # Who deletes a backup says so first and then lists objects:
+                # either that list has all of them, or this sees it.
+                self._monitor.poll()
+                return summary
         except BaseException as exc:
             self._remove_leftovers(exc)
             raise

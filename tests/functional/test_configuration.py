@@ -93,6 +93,18 @@ def test_a_cinder_conf_works_as_it_is(command, volume, target, cinder_conf,
     assert target.read_bytes() == volume.read_bytes()
 
 
+def test_paths_of_a_cinder_conf_may_refer_to_its_state_path(
+        command, volume, tmp_path):
+    path = tmp_path / 'cinder.conf'
+    path.write_text(f'[DEFAULT]\nstate_path = {tmp_path}/state\n'
+                    'backup_posix_path = $state_path/backup\n')
+
+    command.run('--config-file', path, 'volume', 'backup', volume)
+
+    assert list((tmp_path / 'state' / 'backup').iterdir())
+    assert command.files() == []
+
+
 def test_our_own_names_win_over_those_of_cinder(command, volume, cinder_conf,
                                                 tmp_path):
     own = tmp_path / 'own.conf'

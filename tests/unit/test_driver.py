@@ -17,7 +17,9 @@ import random
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.flow import monitor
 from chunked_backup.hosts.standalone.host import StandaloneHost
+from chunked_backup.model import Status
 from tests import support
 from tests.unit import harness
 
@@ -264,3 +266,31 @@ def test_a_record_needs_nothing_else_to_move(driver):
     json.dumps(exported)
     driver.import_record(backup, exported)
     assert harness.restore(driver, backup) == VOLUME
+
+
+@pytest.mark.parametrize('status, error', [
+    (Status.DELETING, errors.BackupCancelled),
+    (Status.DELETED, errors.BackupCancelled),
+    (Status.CREATING, errors.ContainerNotFound)])
+def test_a_backup_whose_container_goes_with_its_deletion_is_cancelled(
+        monkeypatch, status, error):
+    driver = harness.memory_driver()
+    put = driver.get_object_writer
+
+    def vanished(container, name, extra_metadata=None):
+        driver.stores.pop(container)
+        driver.host.says = status
+        return put(container, name, extra_metadata)
+
+    monkeypatch.setattr(driver, 'get_object_writer', vanished)
+    with pytest.raises(error):
+        harness.back_up(driver, 'backup', b'x' * support.CHUNK)
+
+
+def test_an_error_that_the_host_wants_to_hear_nothing_of_is_no_error(
+        monkeypatch):
+    driver = harness.memory_driver()
+    monkeypatch.setattr(driver.host, 'translate', lambda error: None)
+    driver.host.says = Status.DELETING
+    monkeypatch.setattr(monitor, 'POLL_INTERVAL_S', 0)
+    assert harness.back_up(driver, 'backup', b'x').status == Status.CREATING

@@ -63,7 +63,7 @@ class VolumeService:
                 parent_id=self._parent_id(volume_id, incremental, parent),
                 created_at=str(datetime.datetime.now(datetime.UTC)),
                 display_name=name, display_description=description,
-                service=_class_path(self.driver),
+                service=self.driver.class_path(),
                 source=os.path.realpath(path))
             self._catalogue.create()
             try:
@@ -218,10 +218,6 @@ def volume_id_of(path: str) -> str:
     """A volume's id: always the same for the same path."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL,
                           'file://' + os.path.realpath(path)))
-
-
-def _class_path(driver: Any) -> str:
-    return f'{type(driver).__module__}.{type(driver).__qualname__}'
 
 
 def _require_available(backup: Backup, wanted: str) -> None:

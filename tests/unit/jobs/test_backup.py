@@ -207,14 +207,6 @@ def test_progress_reaches_the_whole_and_never_exceeds_it(
     assert max(reports)[0] == len(RANDOM)
 
 
-def test_a_driver_without_progress_timer_tells_the_host_nothing(
-        monkeypatch):
-    monkeypatch.setattr(monitor, 'POLL_INTERVAL_S', 0)
-    driver = harness.memory_driver(enable_progress_timer=False)
-    harness.back_up(driver, 'full', TEXT)
-    assert driver.host.reports == []
-
-
 @EXECUTORS
 @pytest.mark.parametrize('status', ['deleting', 'deleted'])
 @pytest.mark.parametrize('parent', [None, 'full'])
