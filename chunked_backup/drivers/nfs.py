@@ -13,10 +13,12 @@
 
 Everything but the mount is the POSIX driver. The mount point is
 ``<mount_point_base>/<md5 of the share>``, the same that os-brick makes, so
-that Cinder's own driver and this one share a mount.
+that Cinder's own driver and this one share a mount. root mounts by itself;
+within a service that is not root, as cinder-backup, os-brick does.
 """
 
 import hashlib
+import importlib.util
 import os
 import stat
 import subprocess
@@ -27,6 +29,7 @@ from oslo_config import cfg
 from chunked_backup import errors
 from chunked_backup import opts
 from chunked_backup.drivers import posix
+from chunked_backup.flow import native
 
 GROUP = cfg.OptGroup('chunked_backup_nfs',
                      title='Chunked backups on an NFS share')
@@ -108,29 +111,18 @@ class NfsBackupDriver(posix.PosixBackupDriver):
             return
         with self._classified(self.backup_path):
             os.makedirs(self.backup_path, exist_ok=True)
+        mount = _mount if os.geteuid() == 0 or not _has_brick() else (
+            _mount_by_brick)
         for _ in range(self._mount.mount_attempts):
             if os.path.ismount(self.backup_path):
                 break
-            problem = self._run_mount()
+            problem = mount(self._mount.share, self.backup_path,
+                            self._mount.mount_options)
         if not os.path.ismount(self.backup_path):
             raise errors.RepositoryNotFound(
                 repository=f'{self._mount.share} ({problem})')
         self._own()
         self._is_ready = True
-
-    def _run_mount(self) -> str:
-        """Mount; what went wrong, if anything did."""
-        command = ['mount', '-t', 'nfs']
-        if self._mount.mount_options:
-            command += ['-o', self._mount.mount_options]
-        command += ['--', self._mount.share, self.backup_path]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False,
-                timeout=_MOUNT_TIMEOUT_S)
-        except (OSError, subprocess.TimeoutExpired) as exc:
-            return str(exc)
-        return done.stderr.strip()
 
     def _own(self) -> None:
         """Have the top directory writable by the group of this process.
@@ -147,3 +139,37 @@ class NfsBackupDriver(posix.PosixBackupDriver):
             if not status.st_mode & stat.S_IWGRP:
                 os.chmod(self.backup_path,
                          stat.S_IMODE(status.st_mode) | stat.S_IWGRP)
+
+
+def _has_brick() -> bool:
+    return importlib.util.find_spec('os_brick') is not None
+
+
+@native.on_hub
+def _mount(share: str, path: str, options: str | None) -> str:
+    """Mount a share; what went wrong, if anything did."""
+    command = ['mount', '-t', 'nfs']
+    if options:
+        command += ['-o', options]
+    try:
+        done = subprocess.run(
+            [*command, '--', share, path], capture_output=True, text=True,
+            check=False, timeout=_MOUNT_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return str(exc)
+    return done.stderr.strip()
+
+
+@native.on_hub
+def _mount_by_brick(share: str, path: str, options: str | None) -> str:
+    """The same by the privileged helper of the service."""
+    from os_brick import exception
+    from os_brick.remotefs import remotefs
+    client = remotefs.RemoteFsClient(
+        'nfs', 'sudo', nfs_mount_point_base=os.path.dirname(path),
+        nfs_mount_options=options)
+    try:
+        client.mount(share)
+    except (exception.BrickException, OSError) as exc:
+        return str(exc)
+    return ''

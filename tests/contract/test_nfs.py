@@ -18,6 +18,8 @@ that mounts is replaced: the same mount point, a real mount, another type.
 import hashlib
 import os
 import subprocess
+import sys
+import types
 
 import pytest
 from oslo_config import cfg
@@ -146,3 +148,56 @@ def test_the_names_that_cinder_has_are_read(tmp_path, conf, old, group, new):
     conf.register_opts(nfs.OPTS, group=nfs.GROUP)
     assert conf[group][new] == 'a-value'
     assert cfg.CONF is conf
+
+
+class _Brick:
+    """Stands in for os-brick, which needs the helper of a service."""
+
+    def __init__(self, monkeypatch):
+        self.mounted = []
+        self.failure = None
+        remotefs = types.ModuleType('os_brick.remotefs.remotefs')
+        remotefs.RemoteFsClient = self._client
+        exception = types.ModuleType('os_brick.exception')
+        exception.BrickException = type('BrickException', (Exception,), {})
+        self.error = exception.BrickException
+        package = types.ModuleType('os_brick')
+        package.exception = exception
+        packages = types.ModuleType('os_brick.remotefs')
+        packages.remotefs = remotefs
+        for module in (package, packages, exception, remotefs):
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(nfs, '_has_brick', lambda: True)
+        monkeypatch.setattr(nfs.os, 'geteuid', lambda: 1000)
+
+    def _client(self, kind, helper, nfs_mount_point_base, nfs_mount_options):
+        assert kind == 'nfs'
+        self.base, self.options = nfs_mount_point_base, nfs_mount_options
+        return self
+
+    def mount(self, share):
+        self.mounted.append(share)
+        if self.failure:
+            raise self.error(self.failure)
+        name = hashlib.md5(share.encode()).hexdigest()
+        subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs',
+                        os.path.join(self.base, name)], check=True)
+
+
+def test_a_service_that_is_not_root_has_os_brick_mount(make_driver,
+                                                       monkeypatch):
+    driver = make_driver(mount_options='vers=4.2')
+    brick = _Brick(monkeypatch)
+    driver.check_for_setup_error()
+    assert brick.mounted == [SHARE]
+    assert brick.options == 'vers=4.2'
+    assert os.path.ismount(driver.backup_path)
+
+
+def test_what_os_brick_says_is_told(make_driver, monkeypatch):
+    driver = make_driver(mount_attempts=2)
+    brick = _Brick(monkeypatch)
+    brick.failure = 'no route'
+    with pytest.raises(errors.RepositoryNotFound, match='no route'):
+        driver.check_for_setup_error()
+    assert brick.mounted == [SHARE] * 2
