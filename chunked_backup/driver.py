@@ -22,6 +22,9 @@ What a driver promises (``chunked_backup.testing.contract`` checks each):
   it normally makes the whole object visible at once; leaving it by an
   exception makes nothing visible, and an object of that name that was there
   before is still there.
+* ``get_exclusive_writer``, where a driver has one, gives the same; when the
+  name is taken it raises ``ObjectExists`` and leaves the object there as it
+  was, or it replaces the whole.
 * ``get_object_reader`` gives a context manager with ``read()``, and better
   with ``read(size)``. Without sizes whole objects are held in memory.
 * Deleting what is missing succeeds.
@@ -170,6 +173,18 @@ class ChunkedBackupDriver(abc.ABC):
         object, as JSON has it; None for nothing."""
 
     # What a store may do.
+
+    def get_exclusive_writer(self, container: str, object_name: str,
+                             extra_metadata: Any = None
+                             ) -> contextlib.AbstractContextManager:
+        """As ``get_object_writer``, for the object that commits a backup.
+
+        Where the store can, an object of that name is left as it is, and
+        leaving the block raises. This default replaces it.
+
+        :raises ObjectExists: the name is taken.
+        """
+        return self.get_object_writer(container, object_name, extra_metadata)
 
     @property
     def retry_attempts(self) -> int:

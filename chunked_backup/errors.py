@@ -35,6 +35,7 @@
     ├── DriverError                   the store failed
     │   ├── ObjectNotFound
     │   ├── ContainerNotFound
+    │   ├── ObjectExists              and was not to be replaced
     │   ├── RepositoryNotFound        not created yet, or not mounted
     │   ├── AccessDenied
     │   ├── OutOfSpace
@@ -163,6 +164,11 @@ class ObjectNotFound(DriverError):
 
 class ContainerNotFound(DriverError):
     template = 'container %(container)s does not exist: %(reason)s'
+
+
+class ObjectExists(DriverError):
+    template = ('object %(object_name)s is in container %(container)s '
+                'already; another writer has stored it')
 
 
 class RepositoryNotFound(DriverError):

@@ -71,6 +71,19 @@ class MemoryBackupDriver(driver.ChunkedBackupDriver):
             objects[object_name] = data.getvalue()
 
     @contextlib.contextmanager
+    def get_exclusive_writer(self, container: str, object_name: str,
+                             extra_metadata: Any = None
+                             ) -> Iterator[io.BytesIO]:
+        objects = self._objects(container)
+        data = io.BytesIO()
+        yield data
+        with self._lock:
+            if object_name in objects:
+                raise errors.ObjectExists(container=container,
+                                          object_name=object_name)
+            objects[object_name] = data.getvalue()
+
+    @contextlib.contextmanager
     def get_object_reader(self, container: str, object_name: str,
                           extra_metadata: Any = None) -> Iterator[io.BytesIO]:
         try:

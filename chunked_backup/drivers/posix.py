@@ -14,7 +14,8 @@
 
 A container is a directory below the repository, an object a file in it. A
 file appears whole or not at all: it is written under a temporary name, synced,
-renamed, and its directory synced.
+renamed, and its directory synced. A file that must not replace another is
+linked to its name instead, which only one of several writers can do.
 
 Nothing outside the repository can be reached: names are checked, and every
 directory on the way is opened by its descriptor without following symbolic
@@ -81,6 +82,7 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 _TRANSIENT = (errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR)
 
 
@@ -144,14 +146,24 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
                         and _is_object_name(entry.name)
                         and not entry.is_dir(follow_symlinks=False)]
 
-    @contextlib.contextmanager
     def get_object_writer(self, container: str, object_name: str,
-                          extra_metadata: Any = None) -> Iterator['_Writer']:
+                          extra_metadata: Any = None
+                          ) -> contextlib.AbstractContextManager['_Writer']:
+        return self._writer(container, object_name, exclusive=False)
+
+    def get_exclusive_writer(self, container: str, object_name: str,
+                             extra_metadata: Any = None
+                             ) -> contextlib.AbstractContextManager['_Writer']:
+        return self._writer(container, object_name, exclusive=True)
+
+    @contextlib.contextmanager
+    def _writer(self, container: str, object_name: str,
+                exclusive: bool) -> Iterator['_Writer']:
         _check_object_name(object_name)
         classified = functools.partial(self._classified, container,
                                        object_name, errors.ContainerNotFound)
         with self._directory(container) as directory:
-            writer = _Writer(directory, object_name, classified)
+            writer = _Writer(directory, object_name, classified, exclusive)
             try:
                 yield writer
                 writer.commit()
@@ -308,13 +320,15 @@ class _Writer:
     """A file that has no name of its own until it is whole.
 
     :param classified: a context manager that turns errors into ours.
+    :param exclusive: whether a file of the object's name stays as it is.
     """
 
     def __init__(self, directory: int, object_name: str,
-                 classified: Callable) -> None:
+                 classified: Callable, exclusive: bool) -> None:
         self._directory = directory
         self._object_name = object_name
         self._classified = classified
+        self._exclusive = exclusive
         self._size_bytes = 0
         self._temporary: str | None = (
             f'{_TEMPORARY_PREFIX}{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}')
@@ -343,10 +357,46 @@ class _Writer:
                 raise OSError(errno.EIO, f'{self._size_bytes} bytes were '
                               f'written, the file has {size_bytes}')
             self._close()  # NFS may report a failed write only now
-            os.rename(self._temporary, self._object_name,
-                      src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            if self._exclusive:
+                self._link()
+            else:
+                self._rename()
             self._temporary = None
             os.fsync(self._directory)
+
+    def _rename(self) -> None:
+        os.rename(self._temporary, self._object_name,
+                  src_dir_fd=self._directory, dst_dir_fd=self._directory)
+
+    def _link(self) -> None:
+        """Give the file the object's name, unless that is taken.
+
+        A file system without links does not tell two writers apart that
+        come at the same time.
+
+        :raises FileExistsError: it is.
+        """
+        try:
+            os.link(self._temporary, self._object_name, follow_symlinks=False,
+                    src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        except FileExistsError:
+            # An NFS client whose request was answered twice says so, too.
+            if not os.path.samestat(self._stat(self._temporary),
+                                    self._stat(self._object_name)):
+                raise
+        except OSError as exc:
+            if exc.errno not in _NO_LINKS:
+                raise
+            with contextlib.suppress(FileNotFoundError):
+                self._stat(self._object_name)
+                raise FileExistsError(errno.EEXIST,
+                                      os.strerror(errno.EEXIST)) from exc
+            self._rename()
+            return
+        os.unlink(self._temporary, dir_fd=self._directory)
+
+    def _stat(self, name: str) -> os.stat_result:
+        return os.stat(name, dir_fd=self._directory, follow_symlinks=False)
 
     def discard(self) -> None:
         """Leave nothing of a file that was not committed.
@@ -393,6 +443,8 @@ def _classify(error: OSError, container: str, object_name: str | None,
     kind = errors.DriverError
     if error.errno == errno.ENOENT and object_name is not None:
         kind = missing
+    elif error.errno == errno.EEXIST and object_name is not None:
+        kind = errors.ObjectExists
     elif error.errno in _OUT_OF_SPACE:
         kind = errors.OutOfSpace
     elif error.errno in _DENIED:

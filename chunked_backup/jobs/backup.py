@@ -20,6 +20,10 @@
    in the object.
 3. Digest table, then manifest. No manifest, no backup; whatever ends the job
    before that removes what it wrote.
+
+Of two jobs that write the same backup, as after a failover, the one that comes
+later is refused: at its beginning, or, if they begin in the same moment, where
+the store can tell, when it commits. It then removes nothing.
 """
 
 import contextlib
@@ -91,11 +95,13 @@ class BackupJob:
 
         :raises InvalidVolume: there is nothing to back up.
         :raises Cancelled: the host has ended the backup; nothing is left.
+        :raises ObjectExists: another job writes this backup, or has.
         """
         if not self._source.size_bytes:
             raise errors.InvalidVolume(volume=self._record.volume_id,
                                        reason='it has no bytes')
         try:
+            self._require_unused()
             with DigestSpool() as spool:
                 objects = self._store_extents(spool)
                 self._monitor.poll()
@@ -108,8 +114,19 @@ class BackupJob:
             self._remove_leftovers(exc)
             raise
 
+    def _require_unused(self) -> None:
+        found = run_one(self._settings.executor, self._monitor.tick,
+                        self._store.names, self._record.prefix)
+        if found:
+            raise errors.ObjectExists(container=self._store.container,
+                                      object_name=min(found))
+
     def _remove_leftovers(self, cause: BaseException) -> None:
         """Delete what was written; a store that hangs is not waited for."""
+        if isinstance(cause, errors.ObjectExists):
+            cause.add_note('objects of the other writer are left under '
+                           f'{self._record.prefix}')
+            return
         store = ObjectStore(self._store.driver, self._store.container)
         answered_s = [time.monotonic()]
         limit_s = (_CANCELLED_CLEANUP_STALL_S
@@ -185,11 +202,11 @@ class BackupJob:
         block_size = self._settings.block_size_bytes
         record = self._record
         table = self._write(
-            CURRENT.names.digest_table(record.prefix),
+            self._store.put, CURRENT.names.digest_table(record.prefix),
             lambda: CURRENT.digest_table.serialize(record, block_size,
                                                    spool.batches()))
         manifest = self._write(
-            CURRENT.names.manifest(record.prefix),
+            self._store.commit, CURRENT.names.manifest(record.prefix),
             lambda: CURRENT.manifest.serialize(CURRENT.Manifest(
                 record, objects, self._volume_meta,
                 self._extra_metadata)))
@@ -199,10 +216,11 @@ class BackupJob:
             stored_bytes=self._stored_bytes,
             manifest_sha256=manifest, digest_table_sha256=table)
 
-    def _write(self, name: str,
+    def _write(self, store: Callable, name: str,
                pieces: Callable[[], Iterable[bytes]]) -> str:
         """Store pieces as one object.
 
+        :param store: ``put`` or ``commit`` of the store.
         :param pieces: gives them all, again for each new try.
         :returns: the sha256 of all of them.
         """
@@ -215,7 +233,7 @@ class BackupJob:
             return sha256.hexdigest()
 
         return run_one(self._settings.executor, self._monitor.tick,
-                       self._store.put, name, produce)
+                       store, name, produce)
 
 
 class _Scanner:

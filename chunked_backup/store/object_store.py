@@ -13,10 +13,12 @@
 
 import contextlib
 import functools
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from chunked_backup import errors
 from chunked_backup.flow import native
 from chunked_backup.store.reader import Reader
 from chunked_backup.store.retry import RetryPolicy
@@ -24,6 +26,7 @@ from chunked_backup.store.retry import RetryPolicy
 Result = TypeVar('Result')
 
 _DELETE_AT_ONCE = 100
+_PIECE_BYTES = 1 << 20
 
 
 class ObjectStore:
@@ -67,13 +70,50 @@ class ObjectStore:
             try, so it has to begin anew each time.
         :returns: what ``produce`` has returned.
         """
-        def once() -> Result:
-            with self.driver.get_object_writer(
-                    self.container, name,
-                    extra_metadata=self.extra_metadata) as inner:
-                return produce(Writer(inner, self.driver.takes_memoryviews))
+        return self._policy.call(functools.partial(
+            self._write, self.driver.get_object_writer, name, produce))
+
+    def commit(self, name: str, produce: Callable[['Writer'], str]) -> str:
+        """Store one object that nobody else may have stored.
+
+        What a new try finds there, and what is just what a try before has
+        written, was stored by that: only its answer was lost.
+
+        :param produce: as for ``put``; returns the sha256 of all of it.
+        :returns: the sha256.
+        :raises ObjectExists: somebody else has, and the store can tell.
+        """
+        written: str | None = None
+
+        def once() -> str:
+            before = written
+            try:
+                return self._write(self.driver.get_exclusive_writer, name,
+                                   remembered)
+            except errors.ObjectExists:
+                if before is None or before != self._sha256(name):
+                    raise
+                return before
+
+        def remembered(writer: 'Writer') -> str:
+            nonlocal written
+            written = produce(writer)
+            return written
 
         return self._policy.call(once)
+
+    def _write(self, open_writer: Callable, name: str,
+               produce: Callable[['Writer'], Result]) -> Result:
+        with open_writer(self.container, name,
+                         extra_metadata=self.extra_metadata) as inner:
+            return produce(Writer(inner, self.driver.takes_memoryviews))
+
+    def _sha256(self, name: str) -> str:
+        sha256 = hashlib.sha256()
+        with self.reader(name) as reader:
+            while data := reader.read(_PIECE_BYTES):
+                sha256.update(data)
+        return sha256.hexdigest()
 
     def put_bytes(self, name: str, data: bytes | memoryview) -> None:
         """Store one object that is in memory."""

@@ -571,6 +571,57 @@ def a_missing_object_is_not_found(scratch: Scratch) -> None:
                         scratch.name(ending))
 
 
+# Committing.
+
+@promise
+def an_exclusive_writer_replaces_all_or_nothing(scratch: Scratch) -> None:
+    """An exclusive writer makes a new object, and none when it is left by an
+    exception; where the name is taken it raises ObjectExists and leaves the
+    older object as it was, or it replaces the whole."""
+    name = scratch.name('_metadata')
+    with contextlib.suppress(_Deliberate):
+        with _exclusive(scratch, name) as writer:
+            writer.write(b'broken off')
+            raise _Deliberate()
+    _require_equal(scratch.names(), [], 'the listing after an exception')
+    expected = None
+    for data in (b'first', b'the second is longer', b''):
+        try:
+            with _exclusive(scratch, name) as writer:
+                writer.write(data)
+            expected = data
+        except errors.ObjectExists:
+            _require(expected is not None, 'a new object is refused')
+        _require_equal(scratch.read(name), expected, 'the object')
+    _require_equal(scratch.names(), [name], 'the listing')
+
+
+@promise
+def exclusive_writers_are_told_who_has_won(scratch: Scratch) -> None:
+    """When several exclusive writers store a new name at the same time, the
+    object is the whole of one that was not refused."""
+    for turn in range(6):
+        name = scratch.name(f'_metadata{turn}')
+        stored: list[bytes] = []
+
+        def work(number: int, name: str = name,
+                 stored: list[bytes] = stored) -> None:
+            data = bytes([number]) * (50_000 + number)
+            with contextlib.suppress(errors.ObjectExists):
+                with _exclusive(scratch, name) as writer:
+                    writer.write(data)
+                stored.append(data)
+
+        _in_threads(work)
+        _require(scratch.read(name) in stored,
+                 'the object is not one of those that were stored')
+
+
+def _exclusive(scratch: Scratch,
+               name: str) -> contextlib.AbstractContextManager:
+    return scratch.driver.get_exclusive_writer(scratch.container, name)
+
+
 # Deleting.
 
 @promise

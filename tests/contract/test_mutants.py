@@ -142,6 +142,37 @@ class TakesOnlyBytes(MemoryBackupDriver):
             writer.write(only.getvalue())
 
 
+class RefusesWhatItHasStored(MemoryBackupDriver):
+    @contextlib.contextmanager
+    def get_exclusive_writer(self, container, object_name,
+                             extra_metadata=None):
+        with self.get_object_writer(container, object_name) as writer:
+            yield writer
+            is_taken = object_name in self._objects(container)
+        if is_taken:
+            raise errors.ObjectExists(container=container,
+                                      object_name=object_name)
+
+
+class KeepsQuietAboutWhatIsThere(MemoryBackupDriver):
+    @contextlib.contextmanager
+    def get_exclusive_writer(self, container, object_name,
+                             extra_metadata=None):
+        with contextlib.suppress(errors.ObjectExists):
+            with super().get_exclusive_writer(container,
+                                              object_name) as writer:
+                yield writer
+
+
+class RefusesNewObjects(MemoryBackupDriver):
+    @contextlib.contextmanager
+    def get_exclusive_writer(self, container, object_name,
+                             extra_metadata=None):
+        yield io.BytesIO()
+        raise errors.ObjectExists(container=container,
+                                  object_name=object_name)
+
+
 class ListsNothingForAMissingContainer(MemoryBackupDriver):
     def get_container_entries(self, container, prefix):
         if container not in self.stores:
@@ -374,13 +405,20 @@ class FailsInASecondThread(MemoryBackupDriver):
 
 MUTANTS = [
     (CommitsOnExceptions, 'an_exception_leaves_no_object',
-     'an_exception_keeps_the_older_object'),
+     'an_exception_keeps_the_older_object',
+     'an_exclusive_writer_replaces_all_or_nothing',
+     'exclusive_writers_are_told_who_has_won'),
     (SwallowsExceptions, 'an_exception_leaves_no_object',
-     'an_exception_keeps_the_older_object'),
-    (RemovesTheOlderOnExceptions, 'an_exception_keeps_the_older_object'),
+     'an_exception_keeps_the_older_object',
+     'an_exclusive_writer_replaces_all_or_nothing'),
+    (RemovesTheOlderOnExceptions, 'an_exception_keeps_the_older_object',
+     'an_exclusive_writer_replaces_all_or_nothing',
+     'exclusive_writers_are_told_who_has_won'),
     (WritesInPlace, 'an_object_appears_when_its_writer_is_left',
      'an_overwritten_object_is_whole_until_then',
-     'an_exception_leaves_no_object', 'an_exception_keeps_the_older_object'),
+     'an_exception_leaves_no_object', 'an_exception_keeps_the_older_object',
+     'an_exclusive_writer_replaces_all_or_nothing',
+     'exclusive_writers_are_told_who_has_won'),
     (AppendsToTheOlder, 'overwriting_replaces_the_whole',
      'an_overwritten_object_is_whole_until_then',
      'threads_overwrite_one_object'),
@@ -388,6 +426,12 @@ MUTANTS = [
      'an_object_may_get_no_write_at_all', 'an_empty_object_ends_at_once',
      'overwriting_replaces_the_whole', 'a_listing_is_exact'),
     (KeepsBuffers, 'writers_keep_no_buffer'),
+    (RefusesWhatItHasStored, 'an_exclusive_writer_replaces_all_or_nothing',
+     'exclusive_writers_are_told_who_has_won'),
+    (KeepsQuietAboutWhatIsThere,
+     'an_exclusive_writer_replaces_all_or_nothing'),
+    (RefusesNewObjects, 'an_exclusive_writer_replaces_all_or_nothing',
+     'exclusive_writers_are_told_who_has_won'),
     (TakesOnlyBytes, 'writers_take_memoryviews', 'writers_keep_no_buffer'),
     (ListsNothingForAMissingContainer,
      'a_missing_container_is_no_empty_one',
@@ -427,7 +471,8 @@ MUTANTS = [
     (HasNoPlaceForTheCatalogue, 'the_catalogue_container_is_usable'),
     (MixesUpWriters, 'threads_overwrite_one_object'),
     (FailsInASecondThread, 'threads_share_a_driver',
-     'threads_overwrite_one_object', 'a_listing_of_many_is_complete'),
+     'threads_overwrite_one_object', 'a_listing_of_many_is_complete',
+     'exclusive_writers_are_told_who_has_won'),
 ]
 
 

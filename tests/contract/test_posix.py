@@ -18,6 +18,7 @@ import os
 import stat
 import subprocess
 import threading
+from concurrent import futures
 
 import pytest
 
@@ -130,7 +131,7 @@ class Recorder:
     def __init__(self, monkeypatch):
         self.calls = []
         for name in ('open', 'write', 'fchmod', 'fsync', 'close', 'rename',
-                     'unlink'):
+                     'link', 'unlink'):
             monkeypatch.setattr(os, name, self._recorded(name,
                                                          getattr(os, name)))
 
@@ -273,6 +274,96 @@ def test_a_container_that_vanishes_is_no_missing_object(driver, directory):
             os.unlink(directory / name)
             os.rmdir(directory)
 
+
+# Committing.
+
+def commit(driver, name, data, container=OWN):
+    with driver.get_exclusive_writer(container, name) as writer:
+        writer.write(data)
+
+
+def test_one_of_several_exclusive_writers_wins(driver, directory):
+    together = threading.Barrier(8)
+
+    def work(number):
+        together.wait()
+        try:
+            commit(driver, name, b'%d' % number)
+        except errors.ObjectExists:
+            return None
+        return b'%d' % number
+
+    for turn in range(50):
+        name = f'object{turn}'
+        with futures.ThreadPoolExecutor(8) as pool:
+            winner, = filter(None, pool.map(work, range(8)))
+        assert read(driver, name) == winner
+    assert len(os.listdir(directory)) == 50
+
+
+def test_an_exclusive_writer_is_synced_as_others_are(driver, monkeypatch):
+    recorder = Recorder(monkeypatch)
+    commit(driver, 'object', b'data')
+    monkeypatch.undo()
+    assert recorder.calls == [
+        'open new', 'write file', 'fchmod file', 'fsync file', 'close file',
+        'link', 'unlink', 'fsync directory']
+
+
+def test_a_link_in_the_place_of_an_object_is_an_object_that_exists(
+        driver, directory):
+    os.symlink('nowhere', directory / 'object')
+    with pytest.raises(errors.ObjectExists):
+        commit(driver, 'object', b'data')
+    assert os.listdir(directory) == ['object']
+
+
+def test_an_nfs_link_that_was_answered_twice_is_no_other_writer(
+        driver, directory, monkeypatch):
+    real_link = os.link
+
+    def link(*arguments, **keywords):
+        real_link(*arguments, **keywords)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    monkeypatch.setattr(os, 'link', link)
+    commit(driver, 'object', b'data')
+    monkeypatch.undo()
+    assert tree(directory) == {'object': (stat.S_IFREG | 0o660, b'data')}
+
+
+@pytest.mark.parametrize('code', [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_links_refuses_what_was_there_before(
+        driver, directory, monkeypatch, code):
+    def link(*arguments, **keywords):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, 'link', link)
+    commit(driver, 'object', b'first')
+    with pytest.raises(errors.ObjectExists):
+        commit(driver, 'object', b'second')
+    monkeypatch.undo()
+    assert tree(directory) == {'object': (stat.S_IFREG | 0o660, b'first')}
+
+
+@pytest.mark.parametrize('code, expected', [
+    (errno.ENOSPC, errors.OutOfSpace), (errno.EROFS, errors.AccessDenied),
+    (errno.EIO, errors.DriverError),
+    (errno.ESTALE, errors.TransientDriverError)])
+def test_a_link_that_fails_is_classified_and_leaves_nothing(
+        driver, directory, monkeypatch, code, expected):
+    def link(*arguments, **keywords):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, 'link', link)
+    with pytest.raises(errors.DriverError) as caught:
+        commit(driver, 'object', b'data')
+    monkeypatch.undo()
+    assert type(caught.value) is expected
+    assert os.listdir(directory) == []
+
+
+# Disks.
 
 def test_a_full_disk_is_reported_and_shows_no_half_of_an_object(tmp_path):
     with mounted(tmp_path / 'disk', 'size=256k') as path:

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
 import io
 import os
 import random
@@ -18,6 +19,7 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup.blocks import extents
+from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.flow import monitor
 from chunked_backup.jobs import store_extent
 from tests import support
@@ -362,3 +364,80 @@ def test_the_commit_order_is_data_then_digests_then_manifest(monkeypatch):
     # A dictionary keeps the order in which names were first written.
     assert list(driver.stores['backups'])[-2:] == ['p_sha256file',
                                                    'p_metadata']
+
+
+# Two writers of one backup.
+
+@pytest.fixture
+def one_prefix(monkeypatch):
+    """As when two jobs of one backup begin in the same second."""
+    monkeypatch.setattr(MemoryBackupDriver, '_generate_object_name_prefix',
+                        lambda self, backup: f'prefix_{backup.id}')
+
+
+@EXECUTORS
+def test_a_second_writer_of_a_backup_is_refused_before_it_writes(
+        driver, one_prefix, executor):
+    support.override(executor=executor)
+    backup = harness.back_up(driver, 'full', RANDOM)
+    before = dict(driver.stores['backups'])
+    with pytest.raises(errors.ObjectExists, match='another writer') as caught:
+        harness.back_up(driver, 'full', TEXT)
+    assert driver.stores['backups'] == before
+    assert caught.value.__notes__  # so that no host tidies up, either
+    assert harness.restore(driver, backup) == RANDOM
+
+
+@EXECUTORS
+def test_of_writers_that_begin_at_once_the_first_to_commit_wins(
+        driver, one_prefix, monkeypatch, executor):
+    support.override(executor=executor)
+    backup = harness.back_up(driver, 'full', RANDOM)
+    before = dict(driver.stores['backups'])
+    monkeypatch.setattr(driver, 'get_container_entries',
+                        lambda container, prefix: [])
+    with pytest.raises(errors.ObjectExists, match='_metadata') as caught:
+        harness.back_up(driver, 'full', RANDOM)
+    monkeypatch.undo()
+    assert driver.stores['backups'] == before
+    assert caught.value.__notes__
+    assert harness.restore(driver, backup) == RANDOM
+
+
+@EXECUTORS
+def test_a_commit_whose_answer_is_lost_is_a_backup(driver, monkeypatch,
+                                                   executor):
+    support.override(executor=executor, retry_wait_s=0)
+    original = driver.get_exclusive_writer
+    lost = []
+
+    @contextlib.contextmanager
+    def lose(container, name, **keywords):
+        with original(container, name, **keywords) as writer:
+            yield writer
+        if not lost:
+            lost.append(name)
+            raise errors.TransientDriverError(
+                container=container, object_name=name, reason='lost')
+
+    monkeypatch.setattr(driver, 'get_exclusive_writer', lose)
+    backup = harness.back_up(driver, 'full', RANDOM)
+    assert lost == [f'{backup.service_metadata}_metadata']
+    assert harness.restore(driver, backup) == RANDOM
+
+
+def test_a_commit_that_fails_for_good_after_it_arrived_is_taken_back(
+        driver, monkeypatch):
+    original = driver.get_exclusive_writer
+
+    @contextlib.contextmanager
+    def lose(container, name, **keywords):
+        with original(container, name, **keywords) as writer:
+            yield writer
+        raise errors.DriverError(container=container, object_name=name,
+                                 reason='odd')
+
+    monkeypatch.setattr(driver, 'get_exclusive_writer', lose)
+    with pytest.raises(errors.DriverError, match='odd'):
+        harness.back_up(driver, 'full', RANDOM)
+    assert driver.stores['backups'] == {}

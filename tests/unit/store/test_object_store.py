@@ -11,11 +11,13 @@
 # under the License.
 
 import contextlib
+import hashlib
 import io
 
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.driver import ChunkedBackupDriver
 from chunked_backup.store.object_store import ObjectStore, Writer
 from tests.unit import harness
 
@@ -144,3 +146,82 @@ def test_every_call_is_made_again_while_the_store_fails_for_now():
         with store_of(driver).reader('object 0') as reader:
             assert (reader.read(5) + reader.read(9)
                     + reader.read(9)) == b'some bytes'
+
+
+# Committing.
+
+class Losing(harness.MemoryBackupDriver):
+    """Commits, and its answers are lost; or fails before."""
+
+    takes_memoryviews = False
+
+    def __init__(self, *fates):
+        super().__init__()
+        self.fates = list(fates)
+
+    @contextlib.contextmanager
+    def get_exclusive_writer(self, container, name, extra_metadata=None):
+        fate = self.fates.pop(0) if self.fates else None
+        if fate == 'refuse':
+            raise self.error()
+        with super().get_exclusive_writer(container, name) as writer:
+            yield writer
+            if fate == 'overtake':
+                self.stores[container][name] = b'of another'
+            if fate in ('break', 'overtake'):
+                raise self.error()
+        if fate == 'lose':
+            raise self.error()
+
+    @staticmethod
+    def error():
+        return errors.TransientDriverError(
+            container='backups', object_name='o', reason='made to fail')
+
+
+def produced(writer):
+    writer.write(b'some ')
+    writer.write(b'bytes')
+    return hashlib.sha256(b'some bytes').hexdigest()
+
+
+@pytest.mark.parametrize('fates', [
+    (), ('lose',), ('lose', 'refuse'), ('lose', 'break', 'refuse'),
+    ('refuse', 'lose'), ('break', 'lose')])
+def test_a_commit_gets_over_faults_and_answers_that_are_lost(fates):
+    driver = Losing(*fates)
+    waits = []
+    assert store_of(driver, waits).commit('o', produced) == (
+        hashlib.sha256(b'some bytes').hexdigest())
+    assert driver.stores['backups'] == {'o': b'some bytes'}
+    assert len(waits) == len(fates)
+    assert driver.fates == []
+
+
+@pytest.mark.parametrize('there', [b'of another', b'some bytes'])
+def test_what_is_there_before_a_commit_is_of_another(there):
+    store = store_of(harness.memory_driver())
+    store.put_bytes('o', there)
+    with pytest.raises(errors.ObjectExists):
+        store.commit('o', produced)
+    with store.reader('o') as reader:
+        assert reader.read(100) == there
+
+
+@pytest.mark.parametrize('fates', [('overtake',), ('refuse', 'overtake')])
+def test_another_writer_between_two_tries_wins(fates):
+    driver = Losing(*fates)
+    with pytest.raises(errors.ObjectExists):
+        store_of(driver).commit('o', produced)
+    assert driver.stores['backups'] == {'o': b'of another'}
+
+
+def test_a_driver_without_an_exclusive_writer_commits_by_replacing():
+    class Plain(harness.MemoryBackupDriver):
+        get_exclusive_writer = ChunkedBackupDriver.get_exclusive_writer
+
+    store = store_of(Plain())
+    store.put_bytes('o', b'older')
+    store.commit('o', produced)
+    with store.reader('o') as reader:
+        assert reader.read(100) == b'some bytes'
