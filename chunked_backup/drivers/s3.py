@@ -13,8 +13,8 @@
 """Backups in S3: AWS, Ceph's gateway, Swift's s3api, MinIO and the like.
 
 A container is a bucket. Large objects go up in parts; what is on its way and
-fails is aborted. Whether a server encrypts with our key is tried out, never
-assumed.
+fails is aborted. Whether a server encrypts with our key, and whether it keeps
+an object that is not to be replaced, is tried out, never assumed.
 
 botocore logs whole requests at DEBUG, keys included, so its loggers stay at
 WARNING.
@@ -23,7 +23,9 @@ WARNING.
 import base64
 import contextlib
 import hashlib
+import io
 import re
+import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -128,9 +130,13 @@ OPTS = [
 _PART_BYTES = 64 << 20
 _MOST_PARTS = 10000
 _DELETE_AT_ONCE = 1000
+# Objects in parts are not refused by every server that refuses others.
+_EXCLUSIVE_PART_BYTES = 1 << 30
 
 _MISSING_OBJECT = ('NoSuchKey', '404', 'NotFound')
 _MISSING_BUCKET = ('NoSuchBucket',)
+_PRESENT = ('PreconditionFailed',)
+_UNKNOWN = ('NotImplemented',)
 _DENIED = ('AccessDenied', 'InvalidAccessKeyId', 'SignatureDoesNotMatch',
            'AllAccessDisabled', 'AccountProblem', 'ExpiredToken', '403')
 _OUT_OF_SPACE = ('QuotaExceeded', 'InsufficientStorage', '507',
@@ -139,7 +145,11 @@ _OUT_OF_SPACE = ('QuotaExceeded', 'InsufficientStorage', '507',
 _TRANSIENT = ('BadDigest', 'IncompleteBody', 'RequestTimeout', 'SlowDown',
               'ServiceUnavailable', 'InternalError', 'OperationAborted',
               'Throttling', 'TooManyRequests', 'RequestTimeTooSkewed',
-              'XAmzContentSHA256Mismatch')
+              'XAmzContentSHA256Mismatch', 'ConditionalRequestConflict')
+
+# Whether a bucket (endpoint, name) refuses to replace objects; tried out once
+# in a process, since a driver is made for every operation.
+_refusing: dict[tuple[str, str], bool] = {}
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
@@ -164,6 +174,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
                          mine.enable_progress_timer)
         self._lock = threading.Lock()
         self._client: Any = None
+        self._probing = threading.Lock()
 
     @staticmethod
     def get_driver_options() -> list[cfg.Opt]:
@@ -228,6 +239,34 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
                     self._put_parts(container, object_name, whole)
                 else:
                     self._put(container, object_name, whole)
+
+        return streams.spooled(send)
+
+    def get_exclusive_writer(self, container: str, object_name: str,
+                             extra_metadata: Any = None
+                             ) -> contextlib.AbstractContextManager:
+        """A writer that replaces nothing, as far as the server goes along.
+
+        One that takes If-None-Match seriously lets one of several writers
+        through: AWS and Ceph do; of Swift's s3api, writers that come at the
+        same moment may pass together. With another server, with a boto3 that
+        does not know the condition (before 1.35), and for objects above 1
+        GiB, which go up in parts (Ceph 16 then ignores the condition), all
+        that is certain is that an object that has been there for a while is
+        noticed and stays.
+        """
+        _check_bucket(container)
+        streams.check_object(object_name)
+
+        def send(whole: streams.Upload) -> None:
+            with self._classified(container, object_name):
+                condition = ({'IfNoneMatch': '*'}
+                             if self._refuses(container) else {})
+                in_parts = whole.length > _EXCLUSIVE_PART_BYTES
+                if in_parts or not condition:
+                    self._require_missing(container, object_name)
+                put = self._put_parts if in_parts else self._put
+                put(container, object_name, whole, **condition)
 
         return streams.spooled(send)
 
@@ -349,8 +388,53 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
             self._connect().delete_object(Bucket=container, Key=name)
             raise
 
-    def _put_parts(self, container: str, name: str,
-                   whole: streams.Upload) -> None:
+    def _refuses(self, container: str) -> bool:
+        """Whether the store refuses to replace an object when told so."""
+        client = self._connect()
+        bucket = client.meta.endpoint_url, container
+        with self._probing:
+            if bucket not in _refusing:
+                _refusing[bucket] = (_knows_condition(client)
+                                     and self._try_out(container))
+            return _refusing[bucket]
+
+    def _try_out(self, container: str) -> bool:
+        """Put an object of our own twice, and see what the store says."""
+        probe = f'chunked_backup_probe_{secrets.token_hex(16)}'
+        empty = streams.Upload(io.BytesIO(), 0, hashlib.md5(
+            usedforsecurity=False).digest())
+        try:
+            with self._classified(container, probe):
+                try:
+                    self._put(container, probe, empty)
+                    self._put(container, probe, empty, IfNoneMatch='*')
+                finally:
+                    self._connect().delete_object(Bucket=container, Key=probe)
+        except errors.ObjectExists:
+            return True
+        except errors.DriverError as exc:
+            # The store does not know the condition, or this key may not
+            # write or delete such an object.
+            if type(exc) not in (errors.DriverError, errors.AccessDenied):
+                raise
+        return False
+
+    def _require_missing(self, container: str, name: str) -> None:
+        """See that there is no such object.
+
+        :raises ObjectExists: there is.
+        """
+        try:
+            self._connect().head_object(Bucket=container, Key=name,
+                                        **self._key_arguments())
+        except self._client_error() as exc:
+            if _status(exc) != 404:
+                raise
+            return
+        raise errors.ObjectExists(container=container, object_name=name)
+
+    def _put_parts(self, container: str, name: str, whole: streams.Upload,
+                   **condition: Any) -> None:
         client = self._connect()
         part_bytes = max(_PART_BYTES, -(-whole.length // _MOST_PARTS))
         started = client.create_multipart_upload(
@@ -369,7 +453,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
                     **of, **self._md5_arguments(part),
                     **self._key_arguments())['ETag']})
             client.complete_multipart_upload(
-                MultipartUpload={'Parts': parts}, **of)
+                MultipartUpload={'Parts': parts}, **of, **condition)
         except BaseException as exc:
             try:
                 client.abort_multipart_upload(**of)
@@ -434,10 +518,14 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
             kind = errors.ContainerNotFound
         elif code in _MISSING_OBJECT:
             kind = errors.ObjectNotFound
+        elif code in _PRESENT:
+            kind = errors.ObjectExists
         elif code in _DENIED or status in (401, 403):
             kind = errors.AccessDenied
         elif code in _OUT_OF_SPACE or status == 507:
             kind = errors.OutOfSpace
+        elif code in _UNKNOWN:
+            kind = errors.DriverError
         elif code in _TRANSIENT or status in (408, 429) or status >= 500:
             kind = errors.TransientDriverError
         return kind(container=container, object_name=object_name,
@@ -454,6 +542,13 @@ def _check_bucket(name: str) -> None:
         raise errors.InvalidName(kind='container', name=name,
                                  reason='a bucket has letters, digits, dots, '
                                         'hyphens and underscores only')
+
+
+def _knows_condition(client: Any) -> bool:
+    """Whether this botocore can ask that nothing be replaced."""
+    return all('IfNoneMatch' in client.meta.service_model.operation_model(
+        operation).input_shape.members
+        for operation in ('PutObject', 'CompleteMultipartUpload'))
 
 
 def _code(error: Any) -> str:

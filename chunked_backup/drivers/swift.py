@@ -30,7 +30,7 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib import parse
 
@@ -220,15 +220,33 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
     def get_object_writer(self, container: str, object_name: str,
                           extra_metadata: Any = None
                           ) -> contextlib.AbstractContextManager:
+        return self._writer(container, object_name)
+
+    def get_exclusive_writer(self, container: str, object_name: str,
+                             extra_metadata: Any = None
+                             ) -> contextlib.AbstractContextManager:
+        """A writer that is refused when the object has been there before.
+
+        It is no lock: of writers that come at the same moment several may
+        pass, and the last one wins. Swift asks its disks before it takes an
+        object, Ceph's gateway takes no notice of the condition.
+        """
+        return self._writer(container, object_name, exclusive=True)
+
+    def _writer(self, container: str, object_name: str,
+                exclusive: bool = False
+                ) -> contextlib.AbstractContextManager:
         _check_names(container, object_name)
 
         def send(whole: streams.Upload) -> None:
-            if whole.length > self._limit('max_file_size',
-                                          _LARGEST_OBJECT_BYTES):
-                self._put_segments(container, object_name, whole)
-            else:
-                self._put(container, object_name, whole.file, whole.length,
-                          whole.md5.hex())
+            most = self._limit('max_file_size', _LARGEST_OBJECT_BYTES)
+            put = self._put_segments if whole.length > most else self._put
+            if not exclusive:
+                put(container, object_name, whole)
+                return
+            self._require_missing(container, object_name)
+            with _replacing_nothing(container, object_name):
+                put(container, object_name, whole, {'If-None-Match': '*'})
 
         return streams.spooled(send)
 
@@ -280,12 +298,25 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
         with _classified(container, object_name):
             return self._account.request(function)
 
-    def _put(self, container: str, name: str, file: Any, length: int,
-             md5: str) -> None:
+    def _require_missing(self, container: str, name: str) -> None:
+        """See that there is no such object.
+
+        :raises ObjectExists: there is.
+        """
+        with contextlib.suppress(errors.ObjectNotFound):
+            self._request(container, name, lambda connection:
+                          connection.head_object(container, name))
+            raise errors.ObjectExists(container=container, object_name=name)
+
+    def _put(self, container: str, name: str, whole: streams.Upload,
+             headers: Mapping[str, str] | None = None) -> None:
+        md5 = whole.md5.hex()
+
         def put(connection: Any) -> str:
-            file.seek(0)
+            whole.file.seek(0)
             return connection.put_object(
-                container, name, file, content_length=length, etag=md5)
+                container, name, whole.file, content_length=whole.length,
+                etag=md5, headers=headers)
 
         with _into(container):
             found = self._request(container, name, put)
@@ -299,8 +330,8 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
                 container=container, object_name=name,
                 reason=f'the store has taken the md5 {found}, sent was {md5}')
 
-    def _put_segments(self, container: str, name: str,
-                      whole: streams.Upload) -> None:
+    def _put_segments(self, container: str, name: str, whole: streams.Upload,
+                      headers: Mapping[str, str] | None = None) -> None:
         """A static large object: its segments, then their list."""
         segments_container = container + _SEGMENTS
         self.put_container(segments_container)
@@ -313,17 +344,18 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
             for start in range(0, whole.length, size):
                 part = streams.Part(whole.file, start,
                                     min(size, whole.length - start))
-                md5 = part.md5().hex()
+                md5 = part.md5()
                 segment = f'{directory}/{len(listed):08d}'
                 listed.append({'path': f'/{segments_container}/{segment}',
-                               'size_bytes': part.length, 'etag': md5})
-                self._put(segments_container, segment, part, part.length, md5)
+                               'size_bytes': part.length, 'etag': md5.hex()})
+                self._put(segments_container, segment,
+                          streams.Upload(part, part.length, md5))
             text = json.dumps(listed).encode()
             with _into(container):
                 found = self._request(
                     container, name, lambda connection:
                     connection.put_object(
-                        container, name, text,
+                        container, name, text, headers=headers,
                         query_string='multipart-manifest=put'))
         except BaseException as exc:
             self._drop_segments(container, name, directory, exc)
@@ -481,6 +513,18 @@ def _into(container: str) -> Iterator[None]:
     except errors.ObjectNotFound as exc:
         raise errors.ContainerNotFound(container=container,
                                        reason='put says so') from exc
+
+
+@contextlib.contextmanager
+def _replacing_nothing(container: str, name: str) -> Iterator[None]:
+    """What is refused when nothing may be replaced is there."""
+    try:
+        yield
+    except errors.DriverError as exc:
+        if getattr(exc.__cause__, 'http_status', None) != 412:
+            raise
+        raise errors.ObjectExists(container=container,
+                                  object_name=name) from exc
 
 
 def _of_keystone(status: int) -> int:

@@ -22,6 +22,7 @@ import sys
 import boto3
 from oslo_config import cfg
 
+from chunked_backup import errors
 from chunked_backup.drivers import s3
 
 NAME = 'volume_1/2026/az_nova_backup_1-0000'
@@ -50,10 +51,19 @@ def main(options):
         with driver.get_object_reader(container, name) as reader:
             reader.skip(len(data) // 2)
             assert reader.read(len(data)) == data[len(data) // 2:]
+    try:
+        with driver.get_exclusive_writer(container, f'{NAME}3'):
+            pass
+    except errors.ObjectExists:
+        driver.delete_object(container, f'{NAME}3')
+    with driver.get_exclusive_writer(container, f'{NAME}3'):
+        pass
+    with driver.get_object_reader(container, f'{NAME}3') as reader:
+        assert reader.read() == b''
     driver.delete_object(container, f'{NAME}0')
     driver.delete_objects(container, list(contents))
     assert not list(driver.get_container_entries(container, ''))
-    print(boto3.__version__)
+    print(boto3.__version__, *s3._refusing.values())
 
 
 if __name__ == '__main__':

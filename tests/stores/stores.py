@@ -71,3 +71,10 @@ def get(driver, container, name):
     """Read an object in pieces."""
     with driver.get_object_reader(container, name) as reader:
         return b''.join(iter(lambda: reader.read(1 << 16), b''))
+
+
+def commit(driver, container, name, *pieces):
+    """Write an object that replaces nothing."""
+    with driver.get_exclusive_writer(container, name) as writer:
+        for piece in pieces:
+            writer.write(piece)

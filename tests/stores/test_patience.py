@@ -59,6 +59,16 @@ def test_a_backup_and_a_restore_get_over_faults(faulty, service, volume,
                 if rule.fired != rule.times]
 
 
+def test_a_backup_whose_commit_has_arrived_unanswered_is_a_backup(
+        faulty, service, volume, tmp_path):
+    _, proxy, _ = faulty
+    lost = proxy.inject('lose_answer', match='^PUT .*_metadata', times=1)
+    backup = service.backup(str(volume))
+    assert lost.fired == 1
+    service.restore(backup, str(tmp_path / 'target'))
+    assert (tmp_path / 'target').read_bytes() == volume.read_bytes()
+
+
 def test_a_store_that_stays_broken_ends_a_backup(faulty, service, volume):
     driver, proxy, store = faulty
     proxy.inject('answer', match='^PUT .*-00002')

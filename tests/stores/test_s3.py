@@ -15,9 +15,12 @@
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
+import threading
 import types
+from concurrent import futures
 
 import boto3
 import pytest
@@ -25,8 +28,11 @@ from botocore import config
 
 from chunked_backup import errors
 from chunked_backup.drivers import s3
+from chunked_backup.jobs.backup import BackupJob
+from tests import support
 from tests.stores import stores
 from tests.stores.servers import base
+from tests.unit import harness
 
 NAME = 'volume_1/2026/az_nova_backup_1-00001'
 PART = 5 << 20
@@ -125,6 +131,119 @@ def test_completing_whose_answer_is_lost_is_a_transient_error(
     assert uploads(client, store) == []
     stores.put(driver, store.container, NAME, LARGE)
     assert stores.get(driver, store.container, NAME) == LARGE
+
+
+# Objects that replace nothing.
+
+PROBE = 'chunked_backup_probe'
+MANIFEST = 'volume_1/2026/az_nova_backup_1_metadata'
+
+
+def test_one_of_several_exclusive_writers_wins_on_ceph(ceph):
+    driver = stores.s3_driver(ceph)
+    driver.put_container('exclusive')
+    together = threading.Barrier(8)
+
+    def work(number):
+        data = bytes([number]) * 50_000
+        together.wait()
+        try:
+            stores.commit(driver, 'exclusive', name, data)
+        except errors.ObjectExists:
+            return None
+        return data
+
+    for turn in range(10):
+        name = f'{MANIFEST}{turn}'
+        with futures.ThreadPoolExecutor(8) as pool:
+            winner, = filter(None, pool.map(work, range(8)))
+        assert stores.get(driver, 'exclusive', name) == winner
+
+
+def test_one_of_two_backups_that_begin_at_once_is_committed_on_ceph(
+        ceph, monkeypatch):
+    monkeypatch.setattr(s3.S3BackupDriver, '_generate_object_name_prefix',
+                        lambda self, backup: f'prefix_{backup.id}')
+    monkeypatch.setattr(BackupJob, '_require_unused', lambda self: None)
+    data = random.Random(1).randbytes(3 * support.CHUNK)
+    drivers = [harness.attach(stores.s3_driver(ceph, container='both'))
+               for _ in range(2)]
+    drivers[0].put_container('both')
+
+    def work(driver):
+        try:
+            return driver, harness.back_up(driver, f'backup-{turn}', data)
+        except errors.ObjectExists:
+            return None
+
+    for turn in range(5):
+        with futures.ThreadPoolExecutor(2) as pool:
+            (driver, backup), = filter(None, pool.map(work, drivers))
+        assert harness.restore(driver, backup) == data
+
+
+def test_whether_a_store_replaces_objects_is_found_out_once(faulty):
+    driver, proxy, store = faulty
+    stores.commit(driver, store.container, MANIFEST, b'data')
+    assert [request.line.split()[0] for request in proxy.seen(PROBE)] == [
+        'PUT', 'PUT', 'DELETE']
+    proxy.clear()
+    other = store.driver(url=proxy.url)
+    stores.commit(other, store.container, f'{MANIFEST}2', b'data')
+    assert len(proxy.requests) == 1
+    assert not [name for name in driver.get_container_entries(
+        store.container, '') if PROBE in name]
+
+
+@pytest.mark.parametrize('answer', [
+    {'status': 200, 'headers': {'ETag': '"d41d8cd98f00b204e9800998ecf8427e"'},
+     'body': b''},
+    {'status': 501, 'body': b'<Error><Code>NotImplemented</Code></Error>'},
+    {'status': 400, 'body': b'<Error><Code>InvalidArgument</Code></Error>'},
+    {'status': 403, 'body': b'<Error><Code>AccessDenied</Code></Error>'}])
+def test_a_store_that_would_replace_is_looked_into_first(faulty, answer):
+    driver, proxy, store = faulty
+    rule = proxy.inject('answer', match=f'^PUT .*{PROBE}', skip=1, **answer)
+    stores.commit(driver, store.container, MANIFEST, b'first')
+    with pytest.raises(errors.ObjectExists):
+        stores.commit(driver, store.container, MANIFEST, b'second')
+    assert rule.fired == 1
+    assert len(proxy.seen(f'^HEAD .*{MANIFEST}')) == 2
+    assert 'if-none-match' not in proxy.seen(f'^PUT .*{MANIFEST}')[-1].headers
+    assert stores.get(driver, store.container, MANIFEST) == b'first'
+    assert list(driver.get_container_entries(store.container, '')) == [
+        MANIFEST]
+
+
+@pytest.mark.parametrize('match', ['PUT', 'DELETE'])
+def test_what_could_not_be_found_out_is_asked_again(faulty, match):
+    driver, proxy, store = faulty
+    proxy.inject('answer', match=f'^{match} .*{PROBE}', times=1)
+    with pytest.raises(errors.TransientDriverError):
+        stores.commit(driver, store.container, MANIFEST, b'data')
+    stores.commit(driver, store.container, MANIFEST, b'data')
+    put, = proxy.seen(f'^PUT .*{MANIFEST}')
+    assert put.headers['if-none-match'] == '*'
+
+
+def test_a_conflict_of_two_writers_is_a_transient_error(faulty):
+    driver, proxy, store = faulty
+    proxy.inject('answer', match=f'^PUT .*{MANIFEST}', status=409, body=(
+        b'<Error><Code>ConditionalRequestConflict</Code></Error>'))
+    with pytest.raises(errors.TransientDriverError):
+        stores.commit(driver, store.container, MANIFEST, b'data')
+
+
+def test_an_object_in_parts_replaces_nothing_that_was_there_before(
+        driver, store, client, small_parts, monkeypatch):
+    stores.commit(driver, store.container, MANIFEST, LARGE)
+    monkeypatch.setattr(s3, '_EXCLUSIVE_PART_BYTES', PART)
+    stores.commit(driver, store.container, f'{MANIFEST}2', LARGE)
+    for name in (MANIFEST, f'{MANIFEST}2'):
+        with pytest.raises(errors.ObjectExists):
+            stores.commit(driver, store.container, name, LARGE[::-1])
+        assert stores.get(driver, store.container, name) == LARGE
+    assert uploads(client, store) == []
 
 
 # Listings.
@@ -347,8 +466,11 @@ def test_a_certificate_need_not_be_checked(tls_store):
 
 # Another boto3.
 
-def test_a_boto3_without_the_new_checksums_works(store):
-    older = base.packages('boto3', ('boto3>=1.28,<1.36',))
+@pytest.mark.parametrize(('limit', 'has_the_condition'), [
+    ('1.36', True), ('1.35', False)])
+def test_a_boto3_without_the_new_checksums_works(store, limit,
+                                                 has_the_condition):
+    older = base.packages('boto3', (f'boto3>=1.28,<{limit}',))
     root = pathlib.Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, '-m', 'tests.stores.round_trip', json.dumps({
@@ -359,7 +481,9 @@ def test_a_boto3_without_the_new_checksums_works(store):
         cwd=root, env={**os.environ, 'PYTHONPATH': str(older)},
         capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert tuple(map(int, done.stdout.split('.')[:2])) < (1, 36)
+    version, refuses = done.stdout.split()
+    assert tuple(map(int, version.split('.')[:2])) < (1, 36)
+    assert refuses == str(has_the_condition)
 
 
 def test_the_boto3_here_has_the_new_checksums():

@@ -146,6 +146,37 @@ def test_ceph_has_static_large_objects_too(ceph):
     assert names(driver, 'large') == names(driver, 'large_segments') == []
 
 
+# Objects that replace nothing.
+
+@pytest.mark.parametrize('size', [10, 30 << 20])
+def test_an_exclusive_writer_replaces_nothing_that_was_there_before(
+        driver, store, size):
+    stores.commit(driver, store.container, NAME, b'first')
+    with pytest.raises(errors.ObjectExists):
+        stores.commit(driver, store.container, NAME, bytes(size))
+    assert stores.get(driver, store.container, NAME) == b'first'
+
+
+def test_a_large_object_replaces_nothing_that_was_there_before(large):
+    driver, _, container = large
+    stores.commit(driver, container, NAME, LARGE)
+    with pytest.raises(errors.ObjectExists):
+        stores.commit(driver, container, NAME, LARGE[::-1])
+    assert stores.get(driver, container, NAME) == LARGE
+    assert len(names(driver, f'{container}_segments')) == 4
+
+
+@pytest.mark.parametrize('data', [b'data', LARGE], ids=['small', 'large'])
+def test_swift_itself_refuses_an_object_that_came_meanwhile(
+        large, monkeypatch, data):
+    driver, _, container = large
+    stores.put(driver, container, NAME, data)
+    monkeypatch.setattr(driver, '_require_missing', lambda *_: None)
+    with pytest.raises(errors.ObjectExists):
+        stores.commit(driver, container, NAME, data[::-1])
+    assert stores.get(driver, container, NAME) == data
+
+
 # Digests.
 
 def test_every_put_carries_its_md5(faulty):
