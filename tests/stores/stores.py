@@ -13,6 +13,7 @@
 """What the tests of the stores share: drivers, and objects by hand."""
 
 import dataclasses
+import random
 from typing import Any
 
 from chunked_backup.drivers.s3 import S3BackupDriver
@@ -58,6 +59,24 @@ def swift_driver(server, url=None, **options):
         'chunk_size_bytes': support.CHUNK,
         'sha_block_size_bytes': support.BLOCK, **options})
     return SwiftBackupDriver(None)
+
+
+def contents_of_a_story(block):
+    """What a volume holds at a full backup and at three incrementals: one
+    with changed and zeroed blocks, one that has grown, one that has not.
+
+    :param block: the bytes that one digest covers.
+    """
+    source = random.Random(1)
+    data = bytearray(source.randbytes(40 * block))
+    yield bytes(data)
+    data[100:105] = b'other'
+    data[20 * block:30 * block] = bytes(10 * block)
+    yield bytes(data)
+    data += source.randbytes(5 * block + 17)
+    yield bytes(data)
+    data[25 * block:26 * block] = b'x' * block
+    yield bytes(data)
 
 
 def put(driver, container, name, *pieces):

@@ -23,8 +23,6 @@ from chunked_backup.model import Status
 from tests import support
 from tests.stores import stores
 
-_BLOCKS = 40
-
 
 class Story:
     """One volume on one store; its content at each backup is remembered."""
@@ -34,7 +32,6 @@ class Story:
         self.directory = directory
         self.volume = directory / 'volume'
         self.contents = {}
-        self.random = random.Random(1)
 
     @property
     def service(self):
@@ -50,16 +47,10 @@ class Story:
 
     def tell(self):
         """A full backup and three incrementals."""
-        data = bytearray(self.random.randbytes(_BLOCKS * support.BLOCK))
-        self.back_up(bytes(data))
-        data[100:105] = b'other'
-        data[20 * support.BLOCK:30 * support.BLOCK] = bytes(
-            10 * support.BLOCK)
-        self.back_up(bytes(data), incremental=True)
-        data += self.random.randbytes(5 * support.BLOCK + 17)
-        self.back_up(bytes(data), incremental=True)
-        data[25 * support.BLOCK:26 * support.BLOCK] = b'x' * support.BLOCK
-        self.back_up(bytes(data), incremental=True)
+        full, *changed = stores.contents_of_a_story(support.BLOCK)
+        self.back_up(full)
+        for content in changed:
+            self.back_up(content, incremental=True)
 
     def check(self):
         """Every point can be verified and restored."""
@@ -125,7 +116,7 @@ def test_a_story_of_static_large_objects(small_swift, tmp_path):
             chunk_size_bytes=3 * stores.SMALL_LIMIT)
 
     story = Story(make, tmp_path)
-    content = story.random.randbytes(7 * stores.SMALL_LIMIT + 5)
+    content = random.Random(1).randbytes(7 * stores.SMALL_LIMIT + 5)
     story.back_up(content)
     assert len(list(make().get_container_entries(
         'large-story_segments', ''))) == 8
