@@ -20,6 +20,13 @@ from chunked_backup.drivers.s3 import S3BackupDriver
 from chunked_backup.drivers.swift import SwiftBackupDriver
 from tests import support
 
+#: Each interface and each server that has it.
+COMBINATIONS = ('s3-on-ceph', 's3-on-swift', 'swift-on-swift',
+                'swift-on-ceph')
+
+#: The same, and the Swift of Debian 12.
+ALL_COMBINATIONS = (*COMBINATIONS, 's3-on-old_swift', 'swift-on-old_swift')
+
 #: More than one of these makes a static large object, where it is set.
 SMALL_LIMIT = 65536
 
@@ -38,8 +45,9 @@ class Store:
         :param url: of a proxy in front of the server.
         """
         make = s3_driver if self.interface == 's3' else swift_driver
-        return make(self.server, url, **{'container': self.container,
-                                         **options})
+        return make(self.server, url, **{
+            'container': self.container,
+            'ca_cert_file': self.server.ca_cert_file, **options})
 
 
 def s3_driver(server, url=None, container='volumebackups', **options):

@@ -15,8 +15,10 @@
 import pytest
 
 from chunked_backup.testing import contract
+from tests.stores import stores
 
 
+@pytest.mark.parametrize('store', stores.ALL_COMBINATIONS, indirect=True)
 @pytest.mark.parametrize('promise', contract.PROMISES, ids=str)
 def test_driver_keeps_its_promise(store, promise):
     assert contract.check(store.driver(), promise) == contract.Outcome.KEPT

@@ -70,6 +70,7 @@ def story(store, tmp_path):
     return Story(store.driver, tmp_path)
 
 
+@pytest.mark.parametrize('store', stores.ALL_COMBINATIONS, indirect=True)
 def test_the_whole_story_of_a_volume(story, store):
     story.tell()
     story.check()

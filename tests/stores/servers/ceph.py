@@ -108,6 +108,7 @@ class Ceph(base.Server):
     secret_key = 'canary-of-ceph-s3'
     user = 'test:swift'
     key = 'canary-of-ceph-swift'
+    ca_cert_file = None  # for tls_url only
 
     def __init__(self, directory, certificate):
         super().__init__(directory)

@@ -19,7 +19,11 @@ import pathlib
 from tests.stores.servers import base
 from tests.stores.servers import http
 
-_REQUIREMENTS = ('swift>=2.36', 'keystonemiddleware>=10.0')
+#: The packages of today's Swift, and of the one that Debian 12 has. Keystone
+#: is asked by the first alone.
+CURRENT = ('swift>=2.36', 'keystonemiddleware>=10.0')
+OF_DEBIAN_12 = ('swift==2.30.1', 'setuptools<81')  # for pkg_resources
+
 _PARTS = ('account', 'container', 'object')
 
 #: Small enough that a listing of 1,100 names takes two pages, and the least
@@ -157,6 +161,7 @@ class Proxy:
     url: str
     access_key: str = 'test:tester'
     secret_key: str = 'canary-of-swift'
+    ca_cert_file: str | None = None
 
     @property
     def auth_url(self):
@@ -172,10 +177,17 @@ class Proxy:
 
 
 class Swift(base.Server):
-    """A cluster on one machine."""
+    """A cluster on one machine.
+
+    :param requirements: the packages that it is made of.
+    """
+
+    def __init__(self, directory, requirements=CURRENT):
+        super().__init__(directory)
+        self._requirements = requirements
 
     def start(self):
-        self._bin = base.virtualenv('swift', _REQUIREMENTS) / 'bin'
+        self._bin = base.virtualenv('swift', self._requirements) / 'bin'
         data = self.directory / 'data'
         (data / 'disk').mkdir(parents=True)
         self._write_limits(self.directory)
@@ -218,10 +230,10 @@ class Swift(base.Server):
             text += f'[filter:{each}]\nuse = egg:swift#{each}\n'
         self._launch(name, directory, port, text, certificate)
         scheme = 'https' if certificate else 'http'
-        found = Proxy(f'{scheme}://{base.HOST}:{port}')
+        found = Proxy(f'{scheme}://{base.HOST}:{port}', ca_cert_file=(
+            str(certificate) if certificate else None))
         self.until(lambda: http.answers(
-            f'{found.url}/healthcheck',
-            verify=str(certificate) if certificate else True))
+            f'{found.url}/healthcheck', verify=found.ca_cert_file or True))
         return found
 
     def _write_limits(self, directory, max_file_size=5 << 30):
