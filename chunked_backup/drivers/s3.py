@@ -520,10 +520,10 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
             kind = errors.ObjectNotFound
         elif code in _PRESENT:
             kind = errors.ObjectExists
+        elif code in _OUT_OF_SPACE or status == 507:
+            kind = errors.OutOfSpace  # a quota may come with status 403
         elif code in _DENIED or status in (401, 403):
             kind = errors.AccessDenied
-        elif code in _OUT_OF_SPACE or status == 507:
-            kind = errors.OutOfSpace
         elif code in _UNKNOWN:
             kind = errors.DriverError
         elif code in _TRANSIENT or status in (408, 429) or status >= 500:

@@ -24,6 +24,7 @@ import pytest
 
 from chunked_backup.drivers import s3
 from chunked_backup.drivers import swift
+from tests.stores import examples
 from tests.stores import stores
 from tests.stores.servers import base
 from tests.stores.servers import swift as swift_server
@@ -221,3 +222,9 @@ def faulty(store, fault_proxy):
     driver.put_container(store.container)
     proxy.clear()
     return driver, proxy, store
+
+
+@pytest.fixture(params=examples.MAKERS)
+def example(request, tmp_path):
+    """The command with one of the examples in etc/, nothing stored yet."""
+    return examples.MAKERS[request.param](tmp_path, request)

@@ -12,7 +12,11 @@
 
 """The command, configured by the examples of etc/chunked_backup/examples."""
 
+import os
 import pathlib
+import shutil
+import subprocess
+import uuid
 
 from oslo_config import cfg
 
@@ -27,11 +31,21 @@ _DIRECTORY = (pathlib.Path(__file__).parents[2] / 'etc' / 'chunked_backup'
 BLOCK = 32768
 _CHUNK = 8 * BLOCK
 
+#: How much the share of the example for NFS takes.
+SHARE_BYTES = 64 << 20
+
 _ADDED = '''
 [{group}]
 chunk_size_bytes = {chunk}
 sha_block_size_bytes = {block}
 {lines}
+'''
+
+# What mounts a share for the NFS driver, found before the real one: the same
+# mount point, a real mount, another type.
+_MOUNT = '''#!/bin/sh
+for mount_point; do :; done
+exec {mount} -t tmpfs -o size={size} tmpfs "$mount_point"
 '''
 
 
@@ -94,3 +108,64 @@ def _filled(example, values):
         text = text.replace(f' = {shown}\n', f' = {value}\n')
     assert 'example.com' not in text
     return text
+
+
+def _container():
+    return f'example-{uuid.uuid4().hex[:12]}'
+
+
+def _swift(directory, request):
+    request.getfixturevalue('keystone_swift')
+    keystone = request.getfixturevalue('keystone')
+    return ExampleCommand(directory, 'swift.conf', {
+        'https://keystone.example.com/v3': keystone.url,
+        'USER': keystone.USER, 'PASSWORD': keystone.PASSWORD,
+        'PROJECT': keystone.PROJECT, 'RegionOne': 'one',
+        'volumebackups': _container()}, 'chunked_backup_swift')
+
+
+def _s3(directory, server, url, added=''):
+    return ExampleCommand(directory, 's3.conf', {
+        'https://s3.example.com': url, 'ACCESS_KEY': server.access_key,
+        'SECRET_KEY': server.secret_key, 'volumebackups': _container()},
+        'chunked_backup_s3', added)
+
+
+def _s3_on_ceph(directory, request):
+    ceph = request.getfixturevalue('ceph')
+    certificate = request.getfixturevalue('certificate')
+    return _s3(directory, ceph, ceph.tls_url, f'ca_cert_file = {certificate}')
+
+
+def _s3_on_swift(directory, request):
+    proxy = request.getfixturevalue('swift_proxy')
+    return _s3(directory, proxy, proxy.url)
+
+
+def _nfs(directory, request):
+    mounts = directory / 'mounts'
+    mount = directory / 'bin' / 'mount'
+    mount.parent.mkdir()
+    mount.write_text(_MOUNT.format(mount=shutil.which('mount'),
+                                   size=SHARE_BYTES))
+    mount.chmod(0o755)
+    command = ExampleCommand(directory, 'nfs.conf', {
+        'server.example.com:/export/backups': 'server:/export'},
+        'chunked_backup_posix',
+        f'[chunked_backup_nfs]\nmount_point_base = {mounts}')
+    command.environment['PATH'] = os.pathsep.join((
+        str(mount.parent), command.environment['PATH']))
+    request.addfinalizer(lambda: [
+        subprocess.run(['umount', path], check=True)
+        for path in mounts.iterdir()])
+    return command
+
+
+def _posix(directory, request):
+    return ExampleCommand(directory, 'posix.conf', {
+        '/srv/backups': directory / 'backups'}, 'chunked_backup_posix')
+
+
+#: Those who make a command, given a directory and a request of pytest.
+MAKERS = {'swift': _swift, 's3_on_ceph': _s3_on_ceph,
+          's3_on_swift': _s3_on_swift, 'nfs': _nfs, 'posix': _posix}

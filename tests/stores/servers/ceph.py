@@ -157,6 +157,13 @@ class Ceph(base.Server):
                          f'--subuser={self.user}', '--access=full',
                          '--key-type=swift', f'--secret={self.key}')
 
+    def limit(self, container, size_bytes):
+        """Have a quota for a container."""
+        self._administer('quota', 'set', '--quota-scope=bucket',
+                         f'--bucket={container}', f'--max-size={size_bytes}')
+        self._administer('quota', 'enable', '--quota-scope=bucket',
+                         f'--bucket={container}')
+
     def _run(self, program, *arguments):
         base.run([self._bin / program, *arguments, '-c', self._configuration],
                  env=self._environment)

@@ -95,7 +95,7 @@ bind_port = {port}
 swift_dir = {directory}
 devices = {data}
 mount_check = false
-fallocate_reserve = 0
+fallocate_reserve = {reserve_bytes}
 recon_cache_path = {data}
 workers = 0
 user = root
@@ -109,15 +109,17 @@ use = egg:swift#{part}
 '''
 
 _FILTERS = ('catch_errors', 'gatekeeper', 'healthcheck', 'listing_formats',
-            'bulk', 'copy', 'slo', 'dlo')
+            'bulk', 'copy', 'container_quotas', 'slo', 'dlo')
 
 _PROXY = '''
 [pipeline:main]
 pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk \
-{authenticators} copy slo dlo proxy-server
+{authenticators} copy container_quotas slo dlo proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+# A disk that was full is asked again soon, not after a minute.
+error_suppression_interval = 1
 [filter:cache]
 paste.filter_factory = __main__:cache
 '''
@@ -180,16 +182,22 @@ class Swift(base.Server):
     """A cluster on one machine.
 
     :param requirements: the packages that it is made of.
+    :param disk_bytes: the size of its disk, which is then in memory; a
+        quarter is kept free. Without it, the disk that has the directory.
     """
 
-    def __init__(self, directory, requirements=CURRENT):
+    def __init__(self, directory, requirements=CURRENT, disk_bytes=None):
         super().__init__(directory)
         self._requirements = requirements
+        self._disk_bytes = disk_bytes
+        self._disk = self.directory / 'data' / 'disk'
 
     def start(self):
         self._bin = base.virtualenv('swift', self._requirements) / 'bin'
-        data = self.directory / 'data'
-        (data / 'disk').mkdir(parents=True)
+        self._disk.mkdir(parents=True)
+        if self._disk_bytes:
+            base.run(['mount', '-t', 'tmpfs', '-o',
+                      f'size={self._disk_bytes}', 'tmpfs', self._disk])
         self._write_limits(self.directory)
         ports = dict(zip(_PARTS, base.free_ports(3), strict=True))
         base.run([self._bin / 'python', '-W', 'ignore', '-c', _RINGS,
@@ -201,6 +209,11 @@ class Swift(base.Server):
         self.until(lambda: all(
             http.request('OPTIONS', f'http://{base.HOST}:{port}/').ok
             for port in ports.values()))
+
+    def stop(self):
+        super().stop()
+        if self._disk.is_mount():
+            base.run(['umount', self._disk])
 
     def proxy(self, token_life_s=86400, max_file_size=5 << 30,
               certificate=None, keystone=None):
@@ -242,9 +255,11 @@ class Swift(base.Server):
                                max_file_size=max_file_size))
 
     def _launch(self, name, directory, port, text, certificate=None):
+        # Objects run out of space, listings do not.
+        reserve_bytes = (self._disk_bytes or 0) // 4 * (name == 'object')
         default = _DEFAULT.format(
             host=base.HOST, port=port, directory=directory,
-            data=self.directory / 'data')
+            data=self._disk.parent, reserve_bytes=reserve_bytes)
         if certificate:
             default += (f'cert_file = {certificate}\n'
                         f'key_file = {certificate}\n')
