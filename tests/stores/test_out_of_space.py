@@ -20,7 +20,9 @@ from tests.functional import images
 from tests.stores import examples
 from tests.stores import stores
 from tests.stores.servers.ceph import Ceph
+from tests.stores.servers.swift import Swift
 
+_STORE_FAILED = 6
 _CHUNK = 8 * examples.BLOCK
 
 # Takes what compresses well, and no chunk that does not.
@@ -64,3 +66,51 @@ def test_a_quota_is_out_of_space_and_leaves_nothing(store, fault_proxy,
     assert len(proxy.seen(f'^PUT .*{_TOO_LARGE}$')) == 1  # not tried again
     assert len(proxy.seen('^PUT .*-0000[123]$')) == 3
     assert list(driver.get_container_entries(store.container, '')) == []
+
+
+@pytest.mark.parametrize('example', ['swift', 's3_on_ceph', 's3_on_swift'],
+                         indirect=True)
+def test_the_command_tells_of_a_quota(example, request, volume):
+    driver = example.driver()
+    container = driver.catalogue_container
+    driver.put_container(container)
+    server = request.getfixturevalue(
+        'ceph' if 'ceph' in request.node.name else 'swift_proxy')
+    if 's3' in request.node.name:
+        driver = stores.swift_driver(server)
+    _limit(server, driver, container)
+    done = example.run('volume', 'backup', volume, exit_code=_STORE_FAILED)
+    assert 'is full or over its quota' in done.stderr
+    assert example.stored() == []
+
+
+@pytest.mark.parametrize('example', ['nfs'], indirect=True)
+def test_the_command_tells_of_a_full_share(example, volume, tmp_path):
+    example.backup(volume)
+    before = example.stored()
+    large = tmp_path / 'large'
+    large.write_bytes(images.random_bytes(examples.SHARE_BYTES))
+    done = example.run('volume', 'backup', large, exit_code=_STORE_FAILED)
+    assert 'No space left on device' in done.stderr
+    assert example.stored() == before
+
+
+def test_a_full_disk_of_swift_leaves_nothing(tmp_path, volume):
+    """An object server says 507, the proxy in front of it 503: for the
+    client this is a store that fails for now."""
+    with Swift(tmp_path / 'swift', disk_bytes=32 << 20) as cluster:
+        server = cluster.proxy()
+        driver = stores.swift_driver(
+            server, retry_attempts=2, retry_backoff=1, container='full',
+            chunk_size_bytes=1 << 20, sha_block_size_bytes=examples.BLOCK)
+        service = VolumeService(driver)
+        before = service.backup(str(volume))
+        names = set(driver.get_container_entries('full', ''))
+        large = tmp_path / 'large'
+        large.write_bytes(images.random_bytes(40 << 20))
+        with pytest.raises(errors.TransientDriverError, match='503') as caught:
+            service.backup(str(large))
+        assert caught.value.exit_code == _STORE_FAILED
+        assert set(driver.get_container_entries('full', '')) == names
+        service.verify(before)
+        service.backup(str(volume))  # there is room again
