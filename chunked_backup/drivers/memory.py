@@ -47,7 +47,7 @@ class MemoryBackupDriver(driver.ChunkedBackupDriver):
         super().__init__(context, chunk_size_bytes, sha_block_size_bytes,
                          backup_default_container, enable_progress_timer)
         self.stores = {} if stores is None else stores
-        self._lock = native.lock()
+        self._lock = native.reentrant_lock()
 
     def put_container(self, container: str) -> None:
         self.stores.setdefault(container, {})
@@ -74,14 +74,13 @@ class MemoryBackupDriver(driver.ChunkedBackupDriver):
     def get_exclusive_writer(self, container: str, object_name: str,
                              extra_metadata: Any = None
                              ) -> Iterator[io.BytesIO]:
-        objects = self._objects(container)
-        data = io.BytesIO()
-        yield data
-        with self._lock:
-            if object_name in objects:
+        with (contextlib.ExitStack() as until_stored,
+              self.get_object_writer(container, object_name) as writer):
+            yield writer
+            until_stored.enter_context(self._lock)
+            if object_name in self._objects(container):
                 raise errors.ObjectExists(container=container,
                                           object_name=object_name)
-            objects[object_name] = data.getvalue()
 
     @contextlib.contextmanager
     def get_object_reader(self, container: str, object_name: str,

@@ -65,6 +65,11 @@ def lock() -> Any:
     return _module('threading').Lock()
 
 
+def reentrant_lock() -> Any:
+    """A ``threading.RLock``."""
+    return _module('threading').RLock()
+
+
 def event() -> Any:
     """A ``threading.Event``."""
     return _module('threading').Event()
