@@ -240,7 +240,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
                 else:
                     self._put(container, object_name, whole)
 
-        return streams.spooled(send)
+        return streams.spooled(self, send)
 
     def get_exclusive_writer(self, container: str, object_name: str,
                              extra_metadata: Any = None
@@ -268,7 +268,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
                 put = self._put_parts if in_parts else self._put
                 put(container, object_name, whole, **condition)
 
-        return streams.spooled(send)
+        return streams.spooled(self, send)
 
     def get_object_reader(self, container: str, object_name: str,
                           extra_metadata: Any = None

@@ -43,10 +43,11 @@ _LONGEST_NAME_BYTES = 1024
 class Upload(NamedTuple):
     """A whole object, ready to be sent.
 
-    :param file: positioned at its beginning; may be read several times.
+    :param file: has ``read``, ``seek`` and ``tell``; is positioned at its
+        beginning and may be read several times.
     """
 
-    file: IO[bytes]
+    file: Any
     length: int
     md5: bytes
 
@@ -72,19 +73,47 @@ class _Writer:
 
 
 @contextlib.contextmanager
-def spooled(send: Callable[[Upload], None]) -> Iterator[_Writer]:
-    """A writer whose object is sent when the block ends well."""
+def spooled(driver: Any,
+            send: Callable[[Upload], None]) -> Iterator[_Writer]:
+    """A writer whose object is sent when the block ends well.
+
+    :param driver: its ``activity`` grows while the object is being sent.
+    """
     with tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY_BYTES) as file:
         writer = _Writer(file)
         yield writer
         file.seek(0)
-        send(Upload(file, writer.length, writer.md5.digest()))
+        send(Upload(_Watched(file, driver), writer.length,
+                    writer.md5.digest()))
+
+
+class _Watched:
+    """A file; reading it shows that a request gets on.
+
+    Clients read some KiB at a time, when the network has taken what they
+    have read before.
+    """
+
+    def __init__(self, file: IO[bytes], driver: Any) -> None:
+        self._file = file
+        self._driver = driver
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = self._file.read(size)
+        self._driver.activity += len(data)  # a lost update does no harm
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 class Part:
     """A part of a file, to be read like a file of its own."""
 
-    def __init__(self, file: IO[bytes], start: int, length: int) -> None:
+    def __init__(self, file: Any, start: int, length: int) -> None:
         self._file = file
         self._start = start
         self._position = 0

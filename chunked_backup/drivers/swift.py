@@ -248,7 +248,7 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
             with _replacing_nothing(container, object_name):
                 put(container, object_name, whole, {'If-None-Match': '*'})
 
-        return streams.spooled(send)
+        return streams.spooled(self, send)
 
     def get_object_reader(self, container: str, object_name: str,
                           extra_metadata: Any = None

@@ -102,3 +102,48 @@ def wait_for(happened):
             return
         pause.wait(0.01)
     raise AssertionError('it did not happen')
+
+
+# Limits of patience: a slow upload of one object that takes three times as
+# long as nothing may move.
+
+STALL_TIMEOUT_S = 2
+SLOW = {'seconds': STALL_TIMEOUT_S * 3 / 192}
+SLOW_BYTES = 192 << 16
+
+
+@pytest.fixture
+def slow(faulty, tmp_path):
+    """A service with little patience, the proxy, and a volume in one chunk."""
+    _, proxy, store = faulty
+    support.override(stall_timeout_s=STALL_TIMEOUT_S,
+                     compression_algorithm='none')
+    driver = store.driver(url=proxy.url, timeout_s=_HANGING_S,
+                          chunk_size_bytes=SLOW_BYTES)
+    volume = tmp_path / 'large'
+    volume.write_bytes(random.Random(1).randbytes(SLOW_BYTES))
+    return VolumeService(driver), proxy, volume
+
+
+def test_a_slow_upload_is_no_stall(slow):
+    service, proxy, volume = slow
+    rule = proxy.inject('slow_upload', match='^PUT .*-00001', **SLOW)
+    service.backup(str(volume))
+    assert rule.fired == 1
+
+
+def test_an_upload_that_hangs_is_a_stall(slow):
+    service, proxy, volume = slow
+    rule = proxy.inject('stall_upload', match='^PUT .*-00001',
+                        after=SLOW_BYTES // 2)
+    with pytest.raises(errors.Stalled):
+        service.backup(str(volume))
+    assert rule.fired == 1
+
+
+def test_an_upload_that_is_never_answered_is_a_stall(slow):
+    service, proxy, volume = slow
+    rule = proxy.inject('hang', match='^PUT .*-00001')
+    with pytest.raises(errors.Stalled):
+        service.backup(str(volume))
+    assert rule.fired == 1

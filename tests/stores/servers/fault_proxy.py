@@ -24,21 +24,27 @@ body), ``lose_answer`` (a reset once the server has done its work), ``hang``
 (nothing comes any more), ``delay`` (of the request); and of the answer's body
 ``reset``, ``truncate`` (the connection is closed in good order), ``stall``
 (it hangs), ``drip`` (one byte at a time), ``flip`` (one bit) and ``lengthen``
-(its Content-Length says too much); ``flip_upload`` (one bit of the request's
-body). ``after`` is the number of bytes before a fault.
+(its Content-Length says too much); and of the request's body ``flip_upload``
+(one bit), ``stall_upload`` (no more of it is taken) and ``slow_upload`` (each
+piece of 64 KiB takes ``seconds``). ``after`` is the number of bytes before a
+fault.
 """
 
 import asyncio
 import dataclasses
 import re
+import socket
 import threading
 from urllib import parse
 
 from tests.stores.servers import base
 from tests.stores.servers import messages
 
+_WINDOW = 128 << 10
+
 # What becomes of a body, by the fault of a request.
-_UP = {'flip_upload': 'flip', 'break_upload': 'reset'}
+_UP = {'flip_upload': 'flip', 'break_upload': 'reset',
+       'stall_upload': 'stall', 'slow_upload': 'slow'}
 _DOWN = {fault: fault for fault in ('flip', 'drip', 'reset', 'truncate',
                                     'stall')}
 
@@ -111,8 +117,13 @@ class FaultProxy:
 
     def __enter__(self):
         self._thread.start()
+        # A small window: what a client has sent is what the server gets soon.
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+        listening.bind((base.HOST, self._port))
         asyncio.run_coroutine_threadsafe(asyncio.start_server(
-            self._client, base.HOST, self._port), self._loop).result()
+            self._client, sock=listening), self._loop).result()
         return self
 
     def __exit__(self, *_):
@@ -240,6 +251,8 @@ async def _copy(pieces, writer, rule, fault):
     async for data, is_payload in pieces:
         here = rule.after - position
         position += len(data) * is_payload
+        if is_payload and fault == 'slow':
+            await asyncio.sleep(rule.seconds)
         if is_payload and fault == 'drip':
             for byte in data:
                 writer.write(bytes([byte]))
