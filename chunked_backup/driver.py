@@ -117,7 +117,8 @@ class ChunkedBackupDriver(abc.ABC):
         self.backup_default_container = backup_default_container
         self.enable_progress_timer = enable_progress_timer
         self.support_force_delete = True
-        #: A driver adds to it while a long request of its own gets on.
+        #: It grows while a long request gets on: by what is read from the
+        #: store, and by what a driver adds.
         self.activity = 0
         self._host: Host | None = None
         if opts.within_cinder():

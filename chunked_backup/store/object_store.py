@@ -127,7 +127,7 @@ class ObjectStore:
         """
         reader = Reader(functools.partial(
             self.driver.get_object_reader, self.container, name,
-            extra_metadata=self.extra_metadata), self._policy)
+            extra_metadata=self.extra_metadata), self._policy, self._moved)
         reader.open()
         try:
             yield reader
@@ -135,6 +135,10 @@ class ObjectStore:
             reader.close()
             with self._lock:
                 self.read_bytes += reader.read_bytes
+
+    def _moved(self, count: int) -> None:
+        # Of digest tables, which may be long, no job sees more than this.
+        self.driver.activity += count
 
     def names(self, prefix: str) -> list[str]:
         """The names that begin with ``prefix``, in no order.

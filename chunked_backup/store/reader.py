@@ -30,13 +30,16 @@ class Reader:
     where it was.
 
     :param open_object: gives a context manager over a driver's reader.
+    :param moved: told each time how many bytes were read.
     """
 
     def __init__(self, open_object: Callable[
             [], contextlib.AbstractContextManager],
-            policy: RetryPolicy) -> None:
+            policy: RetryPolicy,
+            moved: Callable[[int], None] = lambda count: None) -> None:
         self._open_object = open_object
         self._policy = policy
+        self._moved = moved
         self._inner: Any = None
         self._source: Source | None = None
         self._stack = contextlib.ExitStack()
@@ -51,6 +54,7 @@ class Reader:
             data = self._policy.call(lambda: self._read_once(size))
         self._position += len(data)
         self.read_bytes += len(data)
+        self._moved(len(data))
         return data
 
     def skip(self, count: int) -> bool:

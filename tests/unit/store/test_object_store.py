@@ -45,6 +45,15 @@ def test_what_is_written_is_read_and_counted():
     assert store.read_bytes == 10
 
 
+def test_reading_is_activity_of_the_store():
+    store = store_of(harness.memory_driver())
+    store.put_bytes('an object', b'some bytes')
+    with store.reader('an object') as reader:
+        for activity in (4, 8, 10, 10):
+            reader.read(4)
+            assert store.driver.activity == activity
+
+
 def test_an_error_makes_no_object():
     def produce(writer):
         writer.write(b'data')
