@@ -435,6 +435,16 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
 
     def _put_parts(self, container: str, name: str, whole: streams.Upload,
                    **condition: Any) -> None:
+        """Send an object in parts, and abort that when it fails.
+
+        When the answer to the very first request is lost, an upload without
+        parts may stay, of which nobody knows the id. A listing shows uploads
+        of this name, but not whose they are, and all have the same owner: one
+        that a live writer of another process has just begun looks the same.
+        So none is aborted; they cost nothing while they have no parts, and a
+        rule of the bucket's life cycle (AbortIncompleteMultipartUpload)
+        removes them.
+        """
         client = self._connect()
         part_bytes = max(_PART_BYTES, -(-whole.length // _MOST_PARTS))
         started = client.create_multipart_upload(
