@@ -13,6 +13,7 @@
 
 import contextlib
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,10 @@ from chunked_backup.blocks.codecs import Source
 from chunked_backup.store.retry import RetryPolicy
 
 _DISCARD_BYTES = 1 << 20
+
+# Of classes of readers; looking at a signature takes longer than opening.
+_taking_size: weakref.WeakKeyDictionary[type, bool] = (
+    weakref.WeakKeyDictionary())
 
 
 class Reader:
@@ -91,7 +96,7 @@ class Reader:
     def _open_once(self) -> None:
         try:
             inner = self._stack.enter_context(self._open_object())
-            source = inner if _takes_size(inner.read) else _WholeObject(inner)
+            source = inner if _takes_size(inner) else _WholeObject(inner)
             if self._position and hasattr(inner, 'skip'):
                 inner.skip(self._position)
             else:
@@ -129,8 +134,20 @@ def _discard(source: Source, count: int) -> None:
         count -= len(data)
 
 
-def _takes_size(read: Any) -> bool:
+def _takes_size(reader: Any) -> bool:
+    """Whether its ``read`` takes a size; found out once for each class."""
+    kind = type(reader)
+    is_of_class = (hasattr(kind, 'read')
+                   and 'read' not in getattr(reader, '__dict__', ()))
+    if not is_of_class:
+        return _has_parameters(reader.read)
+    if kind not in _taking_size:
+        _taking_size[kind] = _has_parameters(reader.read)
+    return _taking_size[kind]
+
+
+def _has_parameters(function: Any) -> bool:
     try:
-        return bool(inspect.signature(read).parameters)
+        return bool(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # some readers in C have no signature
         return True

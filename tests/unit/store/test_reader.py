@@ -11,7 +11,9 @@
 # under the License.
 
 import contextlib
+import inspect
 import io
+import types
 
 import pytest
 
@@ -110,6 +112,34 @@ def test_a_reader_that_cannot_skip_says_so(make):
 
 def test_a_reader_in_c_has_sizes():
     assert reader_of(io.BytesIO(b'some bytes')).read(4) == b'some'
+
+
+def test_readers_of_one_class_may_differ():
+    class Delegating:
+        def __init__(self, inner):
+            self._inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+    for make in (Delegating, lambda inner: types.SimpleNamespace(
+            read=inner.read)):
+        for inner in (Whole(b'data'), Sized(b'data'), Whole(b'data')):
+            reader = reader_of(make(inner))
+            assert [reader.read(3), reader.read(3)] == [b'dat', b'a']
+
+
+def test_a_class_of_readers_is_looked_at_once(monkeypatch):
+    class Another(Sized):
+        pass
+
+    looked_at = []
+    signature = inspect.signature
+    monkeypatch.setattr(inspect, 'signature', lambda function: (
+        looked_at.append(function), signature(function))[1])
+    for _ in range(3):
+        assert reader_of(Another(b'data')).read(4) == b'data'
+    assert len(looked_at) == 1
 
 
 def test_closing_closes_the_object():
