@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple
 
 from chunked_backup import errors
+from chunked_backup.flow import native
 
 SPOOL_IN_MEMORY_BYTES = 8 << 20
 
@@ -99,6 +100,7 @@ class _Watched:
         self._driver = driver
 
     def read(self, size: int | None = -1) -> bytes:
+        native.breathe()
         data = self._file.read(size)
         self._driver.activity += len(data)  # a lost update does no harm
         return data
@@ -165,6 +167,7 @@ class RangeReader:
         self._left = 0
         self._open()
 
+    @native.on_hub
     def _open(self) -> None:
         with self._classified():
             self._stream, self._left = self._get(self._position)
@@ -178,7 +181,7 @@ class RangeReader:
             self._open()
         try:
             with self._classified():
-                data = self._stream.read(min(size, self._left))
+                data = self._read_stream(min(size, self._left))
                 if not data:
                     raise ConnectionError(
                         f'the answer ended {self._left} bytes early')
@@ -200,6 +203,11 @@ class RangeReader:
         self._position += count
         self._left -= count
 
+    @native.on_hub
+    def _read_stream(self, size: int) -> bytes:
+        return self._stream.read(size)
+
+    @native.on_hub
     def close(self) -> None:
         if self._stream is not None:
             stream, self._stream = self._stream, None

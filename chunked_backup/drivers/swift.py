@@ -26,6 +26,7 @@ logger stays at WARNING.
 
 import contextlib
 import hashlib
+import importlib
 import json
 import re
 import secrets
@@ -41,6 +42,7 @@ from chunked_backup import errors
 from chunked_backup import opts
 from chunked_backup.drivers import streams
 from chunked_backup.drivers.swift_account import Account
+from chunked_backup.flow import native
 
 GROUP = cfg.OptGroup('chunked_backup_swift',
                      title='Chunked backups in Swift')
@@ -193,6 +195,10 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
         return self._options.retry_backoff
 
     def check_for_setup_error(self) -> None:
+        # The first import takes 0.3 s, which a service has at its start but
+        # not in the middle of its work.
+        for module in self.required_modules:
+            importlib.import_module(module)
         self._account.check()
 
     def put_container(self, container: str) -> None:
@@ -429,6 +435,7 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
             raise _error(status, container, None,
                          f'deleting several objects: {answer}')
 
+    @native.on_hub
     def _limit(self, name: str, default: int, section: str = 'swift') -> int:
         """What the cluster says of itself."""
         with self._lock:

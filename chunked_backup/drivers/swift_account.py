@@ -21,6 +21,7 @@ from typing import Any
 from oslo_config import cfg
 
 from chunked_backup import errors
+from chunked_backup.flow import native
 
 _SERVICE_GROUP = 'service_user'
 
@@ -50,6 +51,7 @@ class Account:
         self._session: Any = None
         self._service: tuple[Any, Any] | None = None
 
+    @native.on_hub
     def check(self) -> None:
         """See that the options suffice; nothing is connected.
 
@@ -74,6 +76,7 @@ class Account:
         elif self._is_request():
             self._storage_url()
 
+    @native.on_hub
     def request(self, function: Callable[[Any], Any]) -> Any:
         """What ``function`` gives for a ``swiftclient.Connection``.
 
@@ -84,6 +87,7 @@ class Account:
         self.give_back(connection)
         return result
 
+    @native.on_hub
     def hold(self, function: Callable[[Any], Any]) -> tuple[Any, Any]:
         """The same, and the connection, which nobody else may use until it is
         given back: what was asked for is still to be read from it."""
@@ -103,6 +107,7 @@ class Account:
             raise
         return self._hold(self._sign_in(), function)
 
+    @native.on_hub
     def give_back(self, connection: Any) -> None:
         """Keep a connection, with nothing more to read, for others."""
         with self._lock:
