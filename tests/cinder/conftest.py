@@ -1,0 +1,108 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One cloud for all tests here, and its services, started when first used.
+
+The tests share it: the stock driver and ours run at the same time, on one
+database and one repository, and every test makes volumes of its own. What
+restarts or breaks a service makes a cloud of its own, with ``new_cloud``.
+"""
+
+import contextlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.cinder import cloud as clouds
+
+_HERE = pathlib.Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave the tests here to the environment that has Cinder."""
+    if hasattr(config, 'workerinput'):
+        mine = [item for item in items if _HERE in item.path.parents]
+        config.hook.pytest_deselected(items=mine)
+        items[:] = [item for item in items if item not in mine]
+
+
+@pytest.fixture(scope='session')
+def database(tmp_path_factory):
+    """An empty database of Cinder, to copy."""
+    path = tmp_path_factory.mktemp('database') / 'cinder.sqlite'
+    subprocess.run([sys.executable, '-m', 'tests.cinder.database', path],
+                   check=True, capture_output=True, cwd=_HERE.parents[1])
+    return path
+
+
+@pytest.fixture
+def new_cloud(tmp_path, database):
+    """Makes clouds for this test alone, each in a directory by name."""
+    with contextlib.ExitStack() as stack:
+        def make(name='cloud'):
+            (tmp_path / name).mkdir()
+            return stack.enter_context(
+                clouds.Cloud(tmp_path / name, database))
+
+        yield make
+
+
+@pytest.fixture(scope='session')
+def cloud(tmp_path_factory, database):
+    """The cloud that the tests share."""
+    with clouds.Cloud(tmp_path_factory.mktemp('cloud'), database) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope='session')
+def services(cloud):
+    """Gives the shared service with a driver, in a mode."""
+    with contextlib.ExitStack() as stack:
+        running = {}
+
+        def service(backup_driver, mode):
+            if (backup_driver, mode) not in running:
+                running[backup_driver, mode] = stack.enter_context(
+                    cloud.service(backup_driver, mode))
+            return running[backup_driver, mode]
+
+        yield service
+
+
+@pytest.fixture(params=clouds.MODES)
+def mode(request):
+    """How the service runs what it does at the same time."""
+    return request.param
+
+
+@pytest.fixture
+def stock(services, mode):
+    return services(clouds.STOCK_POSIX, mode)
+
+
+@pytest.fixture
+def ours(services, mode):
+    return services(clouds.OUR_POSIX, mode)
+
+
+@pytest.fixture
+def threads(services):
+    """Our driver in native threads, where the mode makes no difference."""
+    return services(clouds.OUR_POSIX, 'threads')
+
+
+@pytest.fixture
+def stock_threads(services):
+    return services(clouds.STOCK_POSIX, 'threads')

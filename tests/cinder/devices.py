@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Devices that are objects and not paths, as os-brick has them for RBD."""
+
+import io
+import os
+
+from cinder import utils
+from os_brick.initiator.connectors import local
+
+if utils.concurrency_mode_threading():
+    import time
+else:
+    from eventlet import patcher
+    # A slow device keeps its native thread, not a green one, waiting.
+    time = patcher.original('time')
+
+
+class FileLikeDevice(io.RawIOBase):
+    """A device with one position and without a descriptor.
+
+    :param path: what stands behind it.
+    :param delay_s: what each read and write takes.
+    :param fails_at: reading or writing beyond this offset fails.
+    """
+
+    def __init__(self, path, delay_s=0, fails_at=None):
+        super().__init__()
+        self._file = open(path, 'r+b', buffering=0)
+        self._delay_s = delay_s
+        self._fails_at = fails_at
+
+    def readable(self):
+        return True
+
+    def writable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def read(self, size=-1):
+        self._work(max(size, 0))
+        return self._file.read(size)
+
+    def write(self, data):
+        self._work(len(data))
+        return self._file.write(data)
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        return self._file.seek(offset, whence)
+
+    def tell(self):
+        return self._file.tell()
+
+    def flush(self):
+        os.fsync(self._file.fileno())
+
+    def fileno(self):
+        raise io.UnsupportedOperation('fileno')
+
+    def close(self):
+        super().close()
+        self._file.close()
+
+    def _work(self, count):
+        time.sleep(self._delay_s)
+        end = self.tell() + count
+        if self._fails_at is not None and end > self._fails_at:
+            raise OSError(5, 'Input/output error')
+
+
+class FileLikeConnector(local.LocalConnector):
+    """Attaches a volume as a ``FileLikeDevice``."""
+
+    def connect_volume(self, connection_properties):
+        properties = dict(connection_properties)
+        del properties['kind']
+        return {'type': 'local', 'path': FileLikeDevice(
+            properties['path'], properties.get('delay_s', 0),
+            properties.get('fails_at'))}
+
+    def disconnect_volume(self, connection_properties, device_info,
+                          force=False, ignore_errors=False):
+        device_info['path'].close()
