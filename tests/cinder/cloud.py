@@ -110,8 +110,8 @@ class Cloud:
                 'transport_url': 'fake://', 'rpc_response_timeout': 30,
                 # Services come and go here, and write nothing when idle.
                 'report_interval': 3600, 'service_down_time': 86400,
-                'use_default_quota_class': False, 'quota_backups': -1, 'quota_backup_gigabytes': -1,
-                'quota_volumes': -1, 'quota_gigabytes': -1,
+                'use_default_quota_class': False, 'quota_backups': -1,
+                'quota_backup_gigabytes': -1,
                 'backup_file_size': CHUNK,
                 'backup_sha_block_size_bytes': BLOCK, **options},
             'database': {'connection': f'sqlite:///{self.database}',
@@ -119,9 +119,7 @@ class Cloud:
             'coordination': {'backend_url': f'file://{state}/coordination'},
             'oslo_concurrency': {'lock_path': state / 'locks'},
             'oslo_messaging_notifications': {'driver': 'test'},
-            'key_manager': {
-                'backend': 'castellan.tests.unit.key_manager.'
-                           'mock_key_manager.MockKeyManager'},
+            'key_manager': {'backend': 'tests.cinder.keys.KeyManager'},
             **sections}
         path.write_text(''.join(
             f'[{name}]\n' + ''.join(
@@ -184,6 +182,11 @@ class Cloud:
         row, = self.rows('volumes', id=volume_id)
         return row
 
+    def messages(self, backup_id):
+        """What the user is told of a backup: the codes of the details."""
+        return [row['detail_id'] for row in self.rows(
+            'messages', resource_uuid=backup_id, deleted=0)]
+
     def metadata(self, volume_id):
         return {row['key']: row['value']
                 for row in self.rows('volume_metadata', volume_id=volume_id,
@@ -223,8 +226,9 @@ class Service:
         self._output = open(cloud.directory / 'output.log', 'ab')
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'tests.cinder.service',
-             self._write_conf.args[0], str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd=_ROOT,
-            env=environment, stdout=self._output, stderr=self._output)
+             self._write_conf.args[0], str(theirs.fileno())],
+            pass_fds=[theirs.fileno()], cwd=_ROOT, env=environment,
+            stdout=self._output, stderr=self._output)
         theirs.close()
         self._socket.settimeout(_DEADLINE_S)
         self._answers = self._socket.makefile('r')
@@ -335,8 +339,7 @@ class Service:
 
     def back_up(self, volume, **arguments):
         """The id of a backup that has succeeded."""
-        backup_id = self.create_backup(volume_id=volume.id, **arguments)
-        done = self.wait('backup', backup_id)
+        backup_id, done = self.try_to_back_up(volume, **arguments)
         assert done['error'] is None, done
         assert self.cloud.backup(backup_id)['status'] == 'available'
         return backup_id
@@ -348,6 +351,11 @@ class Service:
         assert self.cloud.volume(volume.id)['status'] == 'available'
         assert self.cloud.backup(backup_id)['status'] == 'available'
         return done
+
+    def try_to_back_up(self, volume, **arguments):
+        """The id of a backup, and how it has ended."""
+        backup_id = self.create_backup(volume_id=volume.id, **arguments)
+        return backup_id, self.wait('backup', backup_id)
 
     def try_to_bring_back(self, backup_id, volume, is_new=False):
         """Restore a backup to a volume; how that has ended."""

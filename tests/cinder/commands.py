@@ -19,6 +19,7 @@ when they have ended, and how.
 import json
 import sys
 
+from castellan import key_manager
 from cinder import objects
 from cinder.backup import api
 from cinder.backup import rpcapi
@@ -73,6 +74,11 @@ class Commands:
 
     def add_glance_metadata(self, volume_id, key, value):
         db.volume_glance_metadata_create(self._context, volume_id, key, value)
+
+    def create_key(self):
+        """The id of a new key in the key manager."""
+        return key_manager.API(cfg.CONF).create_key(
+            self._context, algorithm='AES', length=256)
 
     def create_snapshot(self, volume_id, device):
         snapshot = objects.Snapshot(
