@@ -30,7 +30,7 @@ class FileLikeDevice(io.RawIOBase):
     """A device with one position and without a descriptor.
 
     :param path: what stands behind it.
-    :param delay_s: what each read and write takes.
+    :param delay_s: what each read, write and flush takes.
     :param fails_at: reading or writing beyond this offset fails.
     """
 
@@ -64,14 +64,17 @@ class FileLikeDevice(io.RawIOBase):
         return self._file.tell()
 
     def flush(self):
+        time.sleep(self._delay_s)
         os.fsync(self._file.fileno())
 
     def fileno(self):
         raise io.UnsupportedOperation('fileno')
 
     def close(self):
-        super().close()
-        self._file.close()
+        if not self.closed:
+            self._delay_s = 0
+            super().close()  # which flushes
+            self._file.close()
 
     def _work(self, count):
         time.sleep(self._delay_s)
