@@ -42,13 +42,15 @@ class Commands:
         self._manager = manager
         self._api = api.API()
         self._make_context = make_context
+        self._token = None
         self._catalogue = []
 
     @property
     def _context(self):
         return self._make_context(
             USER_ID, PROJECT_ID, is_admin=True, overwrite=False,
-            roles=['admin'], service_catalog=self._catalogue)
+            roles=['admin'], auth_token=self._token,
+            service_catalog=self._catalogue)
 
     # Volumes.
 
@@ -142,8 +144,9 @@ class Commands:
         found, notified.NOTIFICATIONS[:] = list(notified.NOTIFICATIONS), []
         return [message for _, message, _, _ in found]
 
-    def set_catalogue(self, catalogue):
-        """What the token of the following requests comes with."""
+    def sign_in(self, token, catalogue):
+        """Have the following requests come with a token."""
+        self._token = token
         self._catalogue = catalogue
 
     def modules(self):

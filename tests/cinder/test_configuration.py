@@ -12,7 +12,6 @@
 
 """The cinder.conf that an operator already has."""
 
-import itertools
 import json
 import subprocess
 import sys
@@ -91,8 +90,9 @@ def test_a_container_is_not_made_where_that_is_forbidden(threads, cloud):
     assert 'does not exist' in cloud.backup(backup_id)['fail_reason']
 
 
-@pytest.mark.parametrize('first, second', itertools.permutations(
-    ('cinder.backup.drivers', 'chunked_backup.drivers')),
+@pytest.mark.parametrize('first, second', [
+    ('cinder.backup.drivers', 'chunked_backup.drivers'),
+    ('chunked_backup.drivers', 'cinder.backup.drivers')],
     ids=('stock-first', 'ours-first'))
 def test_the_options_of_both_get_on_with_each_other(tmp_path, first, second):
     """Registering one twice in two ways would be a DuplicateOptError."""
