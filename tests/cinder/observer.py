@@ -27,7 +27,7 @@ _BEAT_S = 0.01
 
 
 class Heart(threading.Thread):
-    """Beats every 10 ms, if it is let.
+    """Beats every 10 ms while an operation runs, if it is let.
 
     Under eventlet it is a green thread: whoever blocks the hub delays it.
     """
@@ -35,24 +35,25 @@ class Heart(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True, name='heart')
         self.longest_pause_s = 0.0
-        self.most_threads = 0
         self._last_s = time.monotonic()
+        self._ended = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._beat()
 
     def run(self):
-        while True:
-            time.sleep(_BEAT_S)
+        while not self._ended.wait(_BEAT_S):
             self._beat()
 
     def _beat(self):
         now_s = time.monotonic()
         self.longest_pause_s = max(self.longest_pause_s, now_s - self._last_s)
         self._last_s = now_s
-        self.most_threads = max(self.most_threads, native_threads())
-
-    def reset(self):
-        self.longest_pause_s = 0.0
-        self.most_threads = native_threads()
-        self._last_s = time.monotonic()
 
 
 class Queries:
@@ -75,8 +76,6 @@ class ObservedBackupManager(manager.BackupManager):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.operations = []
-        self.heart = Heart()
-        self.heart.start()
         self.queries = Queries()
 
     def create_backup(self, context, backup):
@@ -105,11 +104,10 @@ class ObservedBackupManager(manager.BackupManager):
 
     def _observe(self, name, method, context, backup, *args, is_all=True,
                  **kwargs):
-        self.heart.reset()
-        queries, threads = self.queries.count, native_threads()
-        error = None
+        queries, error = self.queries.count, None
         try:
-            return method(context, backup, *args, **kwargs)
+            with Heart() as heart:
+                return method(context, backup, *args, **kwargs)
         except Exception as exc:
             error = exc
             raise
@@ -121,14 +119,4 @@ class ObservedBackupManager(manager.BackupManager):
                     'error': type(error).__name__ if error else None,
                     'message': str(error) if error else None,
                     'queries': self.queries.count - queries,
-                    'longest_pause_s': self.heart.longest_pause_s,
-                    'threads_added': self.heart.most_threads - threads})
-
-
-def native_threads():
-    """The threads of this process, whoever started them."""
-    with open('/proc/self/status') as status:
-        for line in status:
-            if line.startswith('Threads:'):
-                return int(line.split()[1])
-    raise AssertionError('the kernel does not tell')
+                    'longest_pause_s': heart.longest_pause_s})
