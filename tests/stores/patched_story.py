@@ -41,7 +41,16 @@ class Heart:
     def __init__(self):
         self.beats = 0
         self.latest_s = 0.0
-        eventlet.spawn(self._beat)
+
+    def watch(self, function, *args, **keywords):
+        """Call a function and see how it lets others run."""
+        thread = eventlet.spawn(self._beat)
+        time.sleep(0)
+        try:
+            return function(*args, **keywords)
+        finally:
+            time.sleep(_BEAT_S)
+            thread.kill()
 
     def _beat(self):
         while True:
@@ -52,21 +61,24 @@ class Heart:
             self.beats += 1
 
 
-def tell(service, directory, chunk_bytes):
+def tell(driver, directory):
     """A full backup and an incremental are made, restored and deleted."""
+    service, heart = VolumeService(driver), Heart()
     volume, target = directory / 'volume', directory / 'target'
-    content = bytearray(random.Random(3).randbytes(12 * chunk_bytes + 5))
+    chunk_bytes, source = driver.chunk_size_bytes, random.Random(3)
+    content = bytearray(b''.join(source.randbytes(chunk_bytes)
+                                 for _ in range(12)) + b'end')
     volume.write_bytes(content)
-    full = service.backup(str(volume))
+    full = heart.watch(service.backup, str(volume))
     content[chunk_bytes:2 * chunk_bytes] = bytes(chunk_bytes)
     volume.write_bytes(content)
-    service.backup(str(volume), incremental=True)
-    newest = service.find('latest')
-    service.restore(newest, str(target))
+    newest = heart.watch(service.backup, str(volume), incremental=True)
+    heart.watch(service.restore, newest, str(target))
     assert target.read_bytes() == content
-    service.verify(newest)
-    service.delete(full, cascade=True)
+    heart.watch(service.verify, newest)
+    heart.watch(service.delete, full, cascade=True)
     assert service.backups() == []
+    return heart
 
 
 def main():
@@ -77,9 +89,8 @@ def main():
     for group, values in json.loads(options).items():
         support.override(group, **values)
     driver = make(None)
-    heart = Heart()
-    tell(VolumeService(driver), pathlib.Path(directory),
-         driver.chunk_size_bytes)
+    driver.check_for_setup_error()
+    heart = tell(driver, pathlib.Path(directory))
     print(heart.beats, round(1000 * heart.latest_s))
 
 
