@@ -23,7 +23,7 @@ answers each with ``{"result": ...}`` or ``{"error": ..., "message": ...}``.
 OS_CINDER_DISABLE_EVENTLET_PATCHING chooses the mode, as it does in Cinder.
 """
 
-from cinder import monkey_patch; monkey_patch.patch()  # noqa
+from cinder.cmd import backup as cmd_backup  # noqa: patches, so it is first
 
 import json
 import logging as python_logging
@@ -39,7 +39,6 @@ from cinder import rpc
 from cinder import service
 from cinder import utils
 from cinder import version
-from cinder.cmd import backup as cmd_backup
 from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_privsep import priv_context
