@@ -39,7 +39,6 @@ import abc
 import contextlib
 import datetime
 import functools
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -57,6 +56,8 @@ from chunked_backup.endpoints.sink import open_sink
 from chunked_backup.endpoints.source import open_source
 from chunked_backup.flow.executors import run_one
 from chunked_backup.flow.monitor import Monitor
+from chunked_backup.flow.rate import UNLIMITED
+from chunked_backup.flow.rate import RateLimit
 from chunked_backup.host import Host
 from chunked_backup.jobs import chain as chains
 from chunked_backup.jobs.backup import BackupJob
@@ -283,8 +284,10 @@ class ChunkedBackupDriver(abc.ABC):
             with (self._ended_by_deletion(backup, record),
                   self._parent_digests(record, settings, monitor) as parent):
                 summary = BackupJob(
-                    self._open_store(record, monitor.pause), record, source,
-                    settings, monitor, parent, text, extra).run()
+                    self._open_store(record, monitor, RateLimit(
+                        self.conf.chunked_backup.backup_bytes_per_s,
+                        monitor.pause)), record, source, settings, monitor,
+                    parent, text, extra).run()
             self.host.update(backup, object_count=summary.object_count)
             self.host.finished(backup, summary)
             LOG.info('Backup %s of volume %s is stored: %d objects, %d '
@@ -418,7 +421,7 @@ class ChunkedBackupDriver(abc.ABC):
         with DigestSpool() as spool:
             try:
                 parent = self.host.chain(record)[1]
-                store = self._open_store(parent, monitor.pause)
+                store = self._open_store(parent, monitor)
                 self._aside(chains.read_manifest, store, parent,
                             monitor=monitor)
                 size = self._aside(chains.read_digests, store, parent, spool,
@@ -437,6 +440,7 @@ class ChunkedBackupDriver(abc.ABC):
                    thorough: bool) -> tuple[chains.Chain, RestoreSummary]:
         conf = self.conf.chunked_backup
         monitor = self._monitor(backup, 0, cancelled)
+        limit = RateLimit(conf.restore_bytes_per_s, monitor.pause)
         damage: list[errors.CorruptBackup] = []
         open_chain = chains.open_chain
         if faults.salvage:
@@ -446,7 +450,8 @@ class ChunkedBackupDriver(abc.ABC):
             chain = self._aside(
                 open_chain,
                 self.host.chain(record, complete=not faults.salvage),
-                functools.partial(self._open_store, sleep=monitor.pause),
+                functools.partial(self._open_store, monitor=monitor,
+                                  limit=limit),
                 spool, monitor=monitor)
             for error in damage:
                 LOG.warning('The salvage goes on in spite of this: %s', error)
@@ -456,14 +461,14 @@ class ChunkedBackupDriver(abc.ABC):
                                  thorough).run()
         return chain, summary
 
-    def _open_store(self, record: BackupRecord,
-                    sleep: Callable[[float], None] = time.sleep
-                    ) -> ObjectStore:
+    def _open_store(self, record: BackupRecord, monitor: Monitor,
+                    limit: RateLimit = UNLIMITED) -> ObjectStore:
         if record.container is None or record.prefix is None:
             raise errors.IncompleteChain(
                 backup_id=record.id,
                 reason='its record names no container: it was never written')
-        return ObjectStore(self, record.container, sleep=sleep)
+        return ObjectStore(self, record.container, sleep=monitor.pause,
+                           limit=limit)
 
     def _monitor(self, backup: Any, total_bytes: int,
                  cancelled: Cancelled) -> Monitor:

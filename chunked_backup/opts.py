@@ -74,6 +74,14 @@ OPTS = [
         help='How many objects are transferred at the same time. Each takes '
              'about 4 MiB of memory.'),
     cfg.IntOpt(
+        'backup_bytes_per_s', default=0, min=0,
+        help='How much a backup writes to the store in a second at most; 0 '
+             'for as much as it can.'),
+    cfg.IntOpt(
+        'restore_bytes_per_s', default=0, min=0,
+        help='How much a restore or a verification reads from the store in a '
+             'second at most; 0 for as much as it can.'),
+    cfg.IntOpt(
         'retry_attempts', default=4, min=1,
         help='How often a request is made while the store fails for now. '
              'Drivers whose stores have an option of their own for this go '

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 from chunked_backup import errors
 from chunked_backup.flow import native
+from chunked_backup.flow.rate import UNLIMITED
+from chunked_backup.flow.rate import RateLimit
 from chunked_backup.store.reader import Reader
 from chunked_backup.store.retry import RetryPolicy
 
@@ -39,16 +41,19 @@ class ObjectStore:
     :param extra_metadata: what the driver's ``get_extra_metadata`` gave for
         a backup; handed back to it with every data object.
     :param sleep: waits between two tries; see ``RetryPolicy``.
+    :param limit: what is written and read counts against it.
     """
 
     def __init__(self, driver: Any, container: str,
                  extra_metadata: Any = None,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+                 sleep: Callable[[float], None] = time.sleep,
+                 limit: RateLimit = UNLIMITED) -> None:
         self.driver = driver
         self.container = container
         self.extra_metadata = extra_metadata
         self.read_bytes = 0
         self._sleep = sleep
+        self._limit = limit
         self._policy = RetryPolicy(driver.retry_attempts,
                                    driver.retry_wait_s, sleep)
         self._lock = native.lock()
@@ -56,7 +61,7 @@ class ObjectStore:
     def with_extra_metadata(self, extra_metadata: Any) -> 'ObjectStore':
         """The same container, for data objects."""
         return ObjectStore(self.driver, self.container, extra_metadata,
-                           self._sleep)
+                           self._sleep, self._limit)
 
     def create(self) -> None:
         """Have the container."""
@@ -106,7 +111,8 @@ class ObjectStore:
                produce: Callable[['Writer'], Result]) -> Result:
         with open_writer(self.container, name,
                          extra_metadata=self.extra_metadata) as inner:
-            return produce(Writer(inner, self.driver.takes_memoryviews))
+            return produce(Writer(inner, self.driver.takes_memoryviews,
+                                  self._limit))
 
     def _sha256(self, name: str) -> str:
         sha256 = hashlib.sha256()
@@ -139,6 +145,7 @@ class ObjectStore:
     def _moved(self, count: int) -> None:
         # Of digest tables, which may be long, no job sees more than this.
         self.driver.activity += count
+        self._limit.spend(count)
 
     def names(self, prefix: str) -> list[str]:
         """The names that begin with ``prefix``, in no order.
@@ -173,8 +180,10 @@ class Writer:
         the buffers of a job are used again.
     """
 
-    def __init__(self, inner: Any, takes_memoryviews: bool) -> None:
+    def __init__(self, inner: Any, takes_memoryviews: bool,
+                 limit: RateLimit = UNLIMITED) -> None:
         self._inner = inner
+        self._limit = limit
         self._takes_memoryviews = takes_memoryviews
         self.written_bytes = 0
 
@@ -185,3 +194,4 @@ class Writer:
             data = bytes(data)
         self._inner.write(data)
         self.written_bytes += len(data)
+        self._limit.spend(len(data))

@@ -294,3 +294,21 @@ def test_an_error_that_the_host_wants_to_hear_nothing_of_is_no_error(
     driver.host.says = Status.DELETING
     monkeypatch.setattr(monitor, 'POLL_INTERVAL_S', 0)
     assert harness.back_up(driver, 'backup', b'x').status == Status.CREATING
+
+
+@pytest.mark.parametrize('option, verb', [
+    ('backup_bytes_per_s', 'backup'), ('restore_bytes_per_s', 'restore'),
+    ('restore_bytes_per_s', 'verify')])
+def test_a_rate_holds_for_what_goes_to_or_comes_from_the_store(
+        driver, monkeypatch, option, verb):
+    support.override(compression_algorithm='none', **{option: 1000})
+    waited = []
+    monkeypatch.setattr(monitor.Monitor, 'pause',
+                        lambda self, wait_s: waited.append(wait_s))
+    backup = harness.back_up(driver, 'backup', VOLUME)
+    if verb == 'restore':
+        harness.restore(driver, backup)
+    elif verb == 'verify':
+        driver.verify_backup(backup)
+    # Nobody has really waited, so the last is told to wait for all.
+    assert max(waited) > len(VOLUME) / 1000 - 1
