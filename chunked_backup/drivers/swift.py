@@ -338,11 +338,17 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
 
     def _put_segments(self, container: str, name: str, whole: streams.Upload,
                       headers: Mapping[str, str] | None = None) -> None:
-        """A static large object: its segments, then their list."""
+        """A static large object: its segments, then their list.
+
+        An older one keeps its own until this one is there, and then loses
+        just those: others may belong to a writer at the same time. A small
+        object leaves them to ``delete_object``; looking for them would be a
+        request more for each put.
+        """
         segments_container = container + _SEGMENTS
         self.put_container(segments_container)
-        # An older object of this name keeps its own until this one is there.
-        directory = f'{name}/slo-{secrets.token_hex(8)}'
+        older = self._directory_in_use(container, name)
+        directory = f'slo-{secrets.token_hex(8)}'
         listed: list[dict[str, Any]] = []
         size = min(_SEGMENT_BYTES, self._limit('max_file_size',
                                                _LARGEST_OBJECT_BYTES))
@@ -351,7 +357,7 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
                 part = streams.Part(whole.file, start,
                                     min(size, whole.length - start))
                 md5 = part.md5()
-                segment = f'{directory}/{len(listed):08d}'
+                segment = f'{name}/{directory}/{len(listed):08d}'
                 listed.append({'path': f'/{segments_container}/{segment}',
                                'size_bytes': part.length, 'etag': md5.hex()})
                 self._put(segments_container, segment,
@@ -364,33 +370,44 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
                         container, name, text, headers=headers,
                         query_string='multipart-manifest=put'))
         except BaseException as exc:
-            self._drop_segments(container, name, directory, exc)
+            self._take_back(container, name, directory, exc)
             raise
         self._check_etag(container, name, found, hashlib.md5(
             ''.join(each['etag'] for each in listed).encode(),
             usedforsecurity=False).hexdigest())
+        if older:
+            # What cannot be removed now goes with this object.
+            with contextlib.suppress(errors.DriverError):
+                self._drop_segments(container, name, older)
 
-    def _drop_segments(self, container: str, name: str, directory: str,
-                       cause: BaseException) -> None:
-        """Take back what belongs to no object, unless its list has arrived
-        after all."""
+    def _take_back(self, container: str, name: str, directory: str,
+                   cause: BaseException) -> None:
+        """Drop what belongs to no object, unless its list has arrived after
+        all."""
         try:
-            if not self._is_made_of(container, name, directory):
-                for segment in self._segments(container, name):
-                    if segment.startswith(f'{directory}/'):
-                        self._delete(container + _SEGMENTS, segment)
+            if self._directory_in_use(container, name) != directory:
+                self._drop_segments(container, name, directory)
         except errors.ChunkedBackupError as exc:
             cause.add_note(f'segments could not be removed: {exc}')
 
-    def _is_made_of(self, container: str, name: str, directory: str) -> bool:
+    def _drop_segments(self, container: str, name: str,
+                       directory: str) -> None:
+        for segment in self._segments(container, name):
+            if segment.startswith(f'{name}/{directory}/'):
+                self._delete(container + _SEGMENTS, segment)
+
+    def _directory_in_use(self, container: str, name: str) -> str | None:
+        """What the segments of an object have between their names and
+        numbers; None when there is no object, or one in one piece."""
         try:
             _, text = self._request(
                 container, name, lambda connection: connection.get_object(
-                    container, name, headers={'Range': 'bytes=0-4095'},
+                    container, name, headers={'Range': 'bytes=0-8191'},
                     query_string='multipart-manifest=get'))
         except (errors.ObjectNotFound, errors.ContainerNotFound):
-            return False
-        return f'/{directory}/'.encode() in text
+            return None
+        found = re.search(rb'/(slo-[0-9a-f]{16})/00000000"', text)
+        return found[1].decode() if found else None
 
     def _segments(self, container: str, object_name: str) -> list[str]:
         """The segments of one object, and of no other that has its name for

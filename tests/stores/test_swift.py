@@ -125,6 +125,43 @@ def test_one_that_fails_leaves_the_older_object_whole(large):
     assert len(names(driver, f'{container}_segments')) == 4
 
 
+def test_replacing_one_by_another_leaves_no_older_segments(large):
+    driver, _, container = large
+    stores.put(driver, container, f'{NAME}/other', LARGE)
+    others = set(names(driver, f'{container}_segments'))
+    stores.put(driver, container, NAME, LARGE)
+    before = set(names(driver, f'{container}_segments')) - others
+    stores.put(driver, container, NAME, LARGE[::-1])
+    after = set(names(driver, f'{container}_segments'))
+    assert len(before) == len(after - others) == 4
+    assert others < after and not before & after
+    assert stores.get(driver, container, NAME) == LARGE[::-1]
+    assert stores.get(driver, container, f'{NAME}/other') == LARGE
+
+
+def test_older_segments_that_cannot_be_removed_do_no_harm(large):
+    driver, proxy, container = large
+    stores.put(driver, container, NAME, LARGE)
+    refused = proxy.inject('answer', match='^DELETE .*/slo-')
+    stores.put(driver, container, NAME, LARGE[::-1])
+    assert refused.fired == 1
+    proxy.clear()
+    assert stores.get(driver, container, NAME) == LARGE[::-1]
+    driver.delete_object(container, NAME)
+    assert names(driver, f'{container}_segments') == []
+
+
+@pytest.mark.parametrize('name', [
+    'é', 'a"b', 'a/slo-0123456789abcdef', 'a/slo-0123456789abcdef/00000000'])
+def test_one_whose_list_has_arrived_unanswered_is_whole(large, name):
+    driver, proxy, container = large
+    proxy.inject('lose_answer', match='^PUT .*multipart-manifest=put')
+    with pytest.raises(errors.TransientDriverError):
+        stores.put(driver, container, name, LARGE)
+    proxy.clear()
+    assert stores.get(driver, container, name) == LARGE
+
+
 def test_a_bit_flipped_in_a_segment_is_refused(large):
     driver, proxy, container = large
     stores.put(driver, container, 'before', b'.')
