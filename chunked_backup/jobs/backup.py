@@ -115,11 +115,12 @@ class BackupJob:
             raise
 
     def _require_unused(self) -> None:
-        found = run_one(self._settings.executor, self._monitor.tick,
-                        self._store.names, self._record.prefix)
-        if found:
-            raise errors.ObjectExists(container=self._store.container,
-                                      object_name=min(found))
+        prefix = self._record.prefix
+        for name in run_one(self._settings.executor, self._monitor.tick,
+                            self._store.names, prefix):
+            if CURRENT.names.belongs_to(prefix, name):
+                raise errors.ObjectExists(container=self._store.container,
+                                          object_name=name)
 
     def _remove_leftovers(self, cause: BaseException) -> None:
         """Delete what was written; a store that hangs is not waited for."""

@@ -388,6 +388,13 @@ def test_a_second_writer_of_a_backup_is_refused_before_it_writes(
     assert harness.restore(driver, backup) == RANDOM
 
 
+def test_a_backup_whose_name_begins_like_another_is_no_second_writer(
+        driver, one_prefix):
+    for backup_id in ('full-00001', 'full2', 'full'):
+        backup = harness.back_up(driver, backup_id, RANDOM)
+        assert harness.restore(driver, backup) == RANDOM
+
+
 @EXECUTORS
 def test_of_writers_that_begin_at_once_the_first_to_commit_wins(
         driver, one_prefix, monkeypatch, executor):
