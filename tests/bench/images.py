@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What benchmarks back up."""
+
+import itertools
+import random
+
+_PIECE_BYTES = 1 << 20
+_WORDS = 20_000
+_PHRASES = 20_000
+_WORDS_OF_A_PHRASE = 10
+_PHRASES_OF_A_PIECE = 32_768  # at least as many as fill it
+
+
+def write_mixed(path, size_bytes, seed=1):
+    """A file as disks are: half of it does not compress, a quarter is like
+    text, a quarter is zeros, in pieces of 1 MiB that are shuffled.
+
+    No piece but those of zeros is there twice. The same seed gives the same
+    file.
+    """
+    source = random.Random(seed)
+    text = _text(source)
+    kinds = [source.randbytes, source.randbytes, lambda _: next(text), bytes]
+    pieces = [kinds[number % len(kinds)]
+              for number in range(size_bytes // _PIECE_BYTES)]
+    source.shuffle(pieces)
+    with open(path, 'wb') as file:
+        for make in pieces:
+            file.write(make(_PIECE_BYTES))
+    return path
+
+
+def _text(source):
+    """Pieces of phrases that come again now and then, made of words of which
+    few are frequent and most are rare."""
+    words = [bytes(source.choices(b'etaoinshrdlucmwfgypb',
+                                  k=source.randint(3, 10)))
+             for _ in range(_WORDS)]
+    weights = list(itertools.accumulate(1 / rank
+                                        for rank in range(1, _WORDS + 1)))
+    phrases = [b' '.join(source.choices(words, cum_weights=weights,
+                                        k=_WORDS_OF_A_PHRASE))
+               for _ in range(_PHRASES)]
+    while True:
+        yield b' '.join(source.choices(
+            phrases, k=_PHRASES_OF_A_PIECE))[:_PIECE_BYTES]
