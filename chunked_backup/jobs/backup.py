@@ -233,8 +233,15 @@ class BackupJob:
                 writer.write(piece)
             return sha256.hexdigest()
 
-        return run_one(self._settings.executor, self._monitor.tick,
-                       store, name, produce)
+        def write() -> str:
+            digest = store(name, produce)
+            if self._monitor.is_stopped():
+                # The job has given this up and cleaned up already.
+                self._store.delete([name])
+            return digest
+
+        with self._stopping():
+            return run_one(self._settings.executor, self._monitor.tick, write)
 
 
 class _Scanner:

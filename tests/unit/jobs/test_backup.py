@@ -14,6 +14,7 @@ import contextlib
 import io
 import os
 import random
+import threading
 
 import pytest
 
@@ -431,6 +432,39 @@ def test_a_commit_whose_answer_is_lost_is_a_backup(driver, monkeypatch,
     backup = harness.back_up(driver, 'full', RANDOM)
     assert lost == [f'{backup.service_metadata}_metadata']
     assert harness.restore(driver, backup) == RANDOM
+
+
+@pytest.mark.parametrize('method, ending', [
+    ('get_object_writer', '_sha256file'),
+    ('get_exclusive_writer', '_metadata')])
+def test_what_is_stored_after_its_job_was_cancelled_is_removed(
+        driver, monkeypatch, method, ending):
+    monkeypatch.setattr(monitor, 'POLL_INTERVAL_S', 0)
+    original = getattr(driver, method)
+    job_ended, stored, removed = (threading.Event() for _ in range(3))
+
+    @contextlib.contextmanager
+    def hang(container, name, **keywords):
+        with original(container, name, **keywords) as writer:
+            yield writer
+            if name.endswith(ending):
+                driver.host.says = 'deleting'
+                assert job_ended.wait(30)
+        if name.endswith(ending):
+            stored.set()
+
+    def delete_objects(container, names):
+        MemoryBackupDriver.delete_objects(driver, container, names)
+        if stored.is_set():
+            removed.set()
+
+    monkeypatch.setattr(driver, method, hang)
+    monkeypatch.setattr(driver, 'delete_objects', delete_objects)
+    with pytest.raises(errors.BackupCancelled):
+        harness.back_up(driver, 'full', RANDOM)
+    job_ended.set()
+    assert removed.wait(30)
+    assert driver.stores['backups'] == {}
 
 
 def test_a_commit_that_fails_for_good_after_it_arrived_is_taken_back(
