@@ -243,7 +243,11 @@ class Service:
         self._answers = self._socket.makefile('r')
 
     def __enter__(self):
-        self._answer()
+        try:
+            self._answer()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_):

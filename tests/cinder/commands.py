@@ -27,6 +27,7 @@ from cinder.db import api as db
 from oslo_config import cfg
 from oslo_messaging.notify import _impl_test as notified
 
+from tests.cinder import devices
 from tests.cinder import neighbours
 
 USER_ID = '11111111-1111-4111-8111-111111111111'
@@ -138,6 +139,12 @@ class Commands:
     def operations(self):
         """The account of all operations that have ended, oldest first."""
         return self._manager.operations
+
+    def calls_on_the_hub(self):
+        """What devices were asked since the last call; see devices.py."""
+        found = list(devices.CALLS_ON_THE_HUB)
+        devices.CALLS_ON_THE_HUB.clear()
+        return found
 
     def notifications(self):
         """All that were emitted since the last call, oldest first."""

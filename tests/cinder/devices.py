@@ -14,6 +14,7 @@
 
 import io
 import os
+import threading
 
 from cinder import utils
 from os_brick.initiator.connectors import local
@@ -24,6 +25,11 @@ else:
     from eventlet import patcher
     # A slow device keeps its native thread, not a green one, waiting.
     time = patcher.original('time')
+
+
+#: What was called on the thread that runs all green threads: while such a call
+#: waits for a device, nobody in the whole service gets on.
+CALLS_ON_THE_HUB = []
 
 
 class FileLikeDevice(io.RawIOBase):
@@ -50,11 +56,11 @@ class FileLikeDevice(io.RawIOBase):
         return True
 
     def read(self, size=-1):
-        self._work(max(size, 0))
+        self._work('read', max(size, 0))
         return self._file.read(size)
 
     def write(self, data):
-        self._work(len(data))
+        self._work('write', len(data))
         return self._file.write(data)
 
     def seek(self, offset, whence=os.SEEK_SET):
@@ -64,7 +70,7 @@ class FileLikeDevice(io.RawIOBase):
         return self._file.tell()
 
     def flush(self):
-        time.sleep(self._delay_s)
+        self._work('flush')
         os.fsync(self._file.fileno())
 
     def fileno(self):
@@ -72,15 +78,21 @@ class FileLikeDevice(io.RawIOBase):
 
     def close(self):
         if not self.closed:
-            self._delay_s = 0
+            self._wait = lambda name: None
             super().close()  # which flushes
             self._file.close()
 
-    def _work(self, count):
-        time.sleep(self._delay_s)
+    def _work(self, name, count=0):
+        self._wait(name)
         end = self.tell() + count
         if self._fails_at is not None and end > self._fails_at:
             raise OSError(5, 'Input/output error')
+
+    def _wait(self, name):
+        if not utils.concurrency_mode_threading() and (
+                threading.get_native_id() == os.getpid()):
+            CALLS_ON_THE_HUB.append(name)
+        time.sleep(self._delay_s)
 
 
 class FileLikeConnector(local.LocalConnector):

@@ -25,6 +25,7 @@ import time
 import types
 
 import oslo_messaging as messaging
+import sqlalchemy.engine
 from cinder import context
 from cinder import objects
 from cinder import rpc
@@ -104,6 +105,8 @@ class Scheduler:
 
 def start():
     """Start both; they end with the process."""
+    sqlalchemy.event.listen(sqlalchemy.engine.Engine, 'before_cursor_execute',
+                            _lock_at_once, retval=True)
     # A message is looked for every 50 ms otherwise, and a backup has seven.
     impl_fake.time = types.SimpleNamespace(
         time=time.time,
@@ -124,6 +127,17 @@ def _serve(target, endpoint):
     serializer = objects_base.CinderObjectSerializer(
         objects.Service.get_minimum_obj_version(context.get_admin_context()))
     rpc.get_server(target, [endpoint], serializer).start()
+
+
+def _lock_at_once(connection, cursor, statement, parameters, *_):
+    """Have transactions wait for each other, as on a database server.
+
+    In SQLite one that has begun with reading fails where it wants to write
+    and another one has written meanwhile.
+    """
+    if statement == 'BEGIN':
+        statement = 'BEGIN IMMEDIATE'
+    return statement, parameters
 
 
 def _connection(resource):

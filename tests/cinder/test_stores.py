@@ -99,17 +99,26 @@ class SwiftOfUsers(Swift):
             'endpoints': [{'region': 'one', 'publicURL': url}]}])
 
 
-@pytest.fixture(params=[(S3, 'ceph'), (Swift, 'swift_proxy'),
-                        (SwiftOfUsers, 'swift_proxy')],
-                ids=('s3', 'swift', 'swift-of-users'))
-def store(request):
-    make, server = request.param
-    return make(request.getfixturevalue(server))
+@pytest.fixture(params=[
+    (S3, 'ceph', 'threads'), (S3, 'ceph', 'eventlet'),
+    (Swift, 'swift_proxy', 'threads'),
+    (SwiftOfUsers, 'swift_proxy', 'eventlet')],
+    ids=('s3-threads', 's3-eventlet', 'swift-threads',
+         'swift-of-users-eventlet'))
+def store_and_mode(request):
+    make, server, mode = request.param
+    return make(request.getfixturevalue(server)), mode
 
 
 @pytest.fixture
-def both(new_cloud, store, mode):
+def store(store_and_mode):
+    return store_and_mode[0]
+
+
+@pytest.fixture
+def both(new_cloud, store_and_mode):
     """The services with the stock driver and ours, on one cloud."""
+    store, mode = store_and_mode
     cloud = new_cloud()
     with (cloud.service(STOCK.format(*store.names), mode,
                         store.options) as stock,

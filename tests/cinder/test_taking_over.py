@@ -107,9 +107,9 @@ def test_an_exported_record_is_imported_by_another_cloud(new_cloud, before,
 
 
 def test_a_backup_whose_service_was_killed_is_in_error_and_can_be_deleted(
-        new_cloud, mode):
+        new_cloud):
     cloud = new_cloud()
-    with cloud.service(OUR_POSIX, mode) as service:
+    with cloud.service(OUR_POSIX) as service:
         volume = service.volume(images.first(), 'file-like', delay_s=0.3)
         backup_id = service.create_backup(volume_id=volume.id)
         service.wait_until('an object is stored',
@@ -117,7 +117,7 @@ def test_a_backup_whose_service_was_killed_is_in_error_and_can_be_deleted(
         service.kill()
     assert cloud.backup(backup_id)['status'] == 'creating'
 
-    with cloud.service(OUR_POSIX, mode) as service:
+    with cloud.service(OUR_POSIX) as service:
         service.wait_until(
             'the backup is in error',
             lambda: cloud.backup(backup_id)['status'] == 'error')
