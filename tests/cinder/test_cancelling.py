@@ -16,7 +16,7 @@ from tests.cinder import images
 
 
 def test_a_backup_that_is_deleted_meanwhile_leaves_nothing(ours, cloud):
-    volume = ours.volume(images.first(), 'file-like', delay_s=0.3)
+    volume = ours.volume(images.first(), 'file-like', delay_s=0.5)
     backup_id = ours.create_backup(volume_id=volume.id)
     ours.wait_until('an object is stored',
                     lambda: cloud.objects(backup_id))
@@ -38,7 +38,7 @@ def test_an_incremental_that_is_deleted_meanwhile_leaves_its_parent(ours,
     kept = cloud.objects(full)
     volume.write(after)
     ours.update_volume(volume_id=volume.id, device={
-        'kind': 'file-like', 'path': str(volume.path), 'delay_s': 0.3})
+        'kind': 'file-like', 'path': str(volume.path), 'delay_s': 0.5})
     backup_id = ours.create_backup(volume_id=volume.id, incremental=True)
     ours.wait_until('the backup has begun',
                     lambda: cloud.backup(backup_id)['service_metadata'])
@@ -54,7 +54,7 @@ def test_an_incremental_that_is_deleted_meanwhile_leaves_its_parent(ours,
 
 def test_a_restore_whose_status_is_reset_ends_as_cancelled(ours, cloud):
     backup_id = ours.back_up(ours.volume(images.first()))
-    target = ours.volume(images.dirt(), 'file-like', delay_s=0.3)
+    target = ours.volume(images.dirt(), 'file-like', delay_s=0.5)
     ours.restore(backup_id=backup_id, volume_id=target.id)
     ours.wait_until('the target is being written',
                     lambda: target.read() != images.dirt())
@@ -70,7 +70,7 @@ def test_a_restore_whose_status_is_reset_ends_as_cancelled(ours, cloud):
 
 def test_a_cancelled_restore_can_be_done_again(ours):
     backup_id = ours.back_up(ours.volume(images.first()))
-    target = ours.volume(images.dirt(), 'file-like', delay_s=0.3)
+    target = ours.volume(images.dirt(), 'file-like', delay_s=0.5)
     ours.restore(backup_id=backup_id, volume_id=target.id)
     ours.wait_until('the target is being written',
                     lambda: target.read() != images.dirt())
