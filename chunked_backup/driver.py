@@ -463,10 +463,6 @@ class ChunkedBackupDriver(abc.ABC):
 
     def _open_store(self, record: BackupRecord, monitor: Monitor,
                     limit: RateLimit = UNLIMITED) -> ObjectStore:
-        if record.container is None or record.prefix is None:
-            raise errors.IncompleteChain(
-                backup_id=record.id,
-                reason='its record names no container: it was never written')
         return ObjectStore(self, record.container, sleep=monitor.pause,
                            limit=limit)
 

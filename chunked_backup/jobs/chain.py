@@ -60,7 +60,8 @@ def read_manifest(store: ObjectStore, record: BackupRecord) -> Manifest:
     if record.container is None or record.prefix is None:
         raise errors.IncompleteChain(
             backup_id=record.id,
-            reason='its record names no container: it was never written')
+            reason='its record names no container or no prefix: it was '
+                   'never written')
     name = formats.CURRENT.names.manifest(record.prefix)
     try:
         with _unaltered(store, name, record,
