@@ -66,6 +66,7 @@ from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.jobs.faults import Faults
 from chunked_backup.jobs.restore import RestoreJob
 from chunked_backup.jobs.settings import Settings
+from chunked_backup.jobs.settings import objects_in_work
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import RestoreSummary
 from chunked_backup.model import Status
@@ -99,6 +100,9 @@ class ChunkedBackupDriver(abc.ABC):
 
     #: A driver sets this when its writers keep no buffer after ``write``.
     takes_memoryviews = False
+
+    #: How much of an object on its way a driver keeps in memory.
+    spool_bytes = 0
 
     #: Cinder's own driver for the same store, by its class path. Within
     #: Cinder its backups are taken over.
@@ -390,7 +394,13 @@ class ChunkedBackupDriver(abc.ABC):
             block_size_bytes=self.sha_block_size_bytes,
             compression=codecs.canonical(conf.compression_algorithm),
             merge_gap_bytes=conf.merge_gap_bytes,
-            parallelism=conf.parallelism, executor=conf.executor)
+            parallelism=self._objects_in_work(self.sha_block_size_bytes),
+            executor=conf.executor)
+
+    def _objects_in_work(self, block_size_bytes: int) -> int:
+        conf = self.conf.chunked_backup
+        return objects_in_work(conf.parallelism, conf.memory_limit_bytes,
+                               block_size_bytes, self.spool_bytes)
 
     def _prepare(self, backup: Any, monitor: Monitor) -> BackupRecord:
         """Name container and prefix in the record, before any data."""
@@ -456,9 +466,10 @@ class ChunkedBackupDriver(abc.ABC):
             for error in damage:
                 LOG.warning('The salvage goes on in spite of this: %s', error)
             monitor.total_bytes = chain.volume_bytes
-            summary = RestoreJob(chain, sink, monitor, faults,
-                                 conf.parallelism, conf.executor,
-                                 thorough).run()
+            summary = RestoreJob(
+                chain, sink, monitor, faults,
+                self._objects_in_work(chain.block_size_bytes), conf.executor,
+                thorough).run()
         return chain, summary
 
     def _open_store(self, record: BackupRecord, monitor: Monitor,

@@ -71,8 +71,12 @@ OPTS = [
              'Cinder has it.'),
     cfg.IntOpt(
         'parallelism', default=4, min=1, max=256,
-        help='How many objects are transferred at the same time. Each takes '
-             'about 4 MiB of memory.'),
+        help='How many objects are transferred at the same time.'),
+    cfg.IntOpt(
+        'memory_limit_bytes', default=268435456, min=1,
+        help='About how much memory the objects in work of one backup or '
+             'restore may take. Where as many as parallelism says would take '
+             'more, fewer are transferred at the same time.'),
     cfg.IntOpt(
         'backup_bytes_per_s', default=0, min=0,
         help='How much a backup writes to the store in a second at most; 0 '

@@ -166,6 +166,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
     """Keeps backups in buckets."""
 
     takes_memoryviews = True
+    spool_bytes = streams.SPOOL_IN_MEMORY_BYTES
     cinder_driver = 'cinder.backup.drivers.s3.S3BackupDriver'
     required_modules = ('boto3',)
 

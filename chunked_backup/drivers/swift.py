@@ -166,6 +166,7 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
     """Keeps backups in containers."""
 
     takes_memoryviews = True
+    spool_bytes = streams.SPOOL_IN_MEMORY_BYTES
     cinder_driver = 'cinder.backup.drivers.swift.SwiftBackupDriver'
     required_modules = ('swiftclient', 'keystoneauth1')
 

@@ -18,6 +18,8 @@ from chunked_backup import errors
 
 #: Volumes are read, hashed and written in pieces of about this size.
 PIECE_BYTES = 1 << 20
+# What a codec keeps for one object; bz2 needs the most.
+_CODEC_BYTES = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,6 +48,18 @@ class Settings:
                 reason=f'the chunk size ({self.chunk_size_bytes} bytes) is '
                        'no multiple of the block size '
                        f'({self.block_size_bytes} bytes)')
+
+
+def objects_in_work(parallelism: int, memory_limit_bytes: int,
+                    block_size_bytes: int, driver_bytes: int) -> int:
+    """How many objects may be transferred at once.
+
+    :param memory_limit_bytes: what all of them together may take.
+    :param driver_bytes: what the driver itself keeps of one.
+    """
+    one_bytes = (2 * piece_bytes(block_size_bytes) + _CODEC_BYTES
+                 + driver_bytes)
+    return max(1, min(parallelism, memory_limit_bytes // one_bytes))
 
 
 def piece_bytes(block_size_bytes: int) -> int:

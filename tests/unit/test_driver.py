@@ -19,6 +19,8 @@ import pytest
 from chunked_backup import errors
 from chunked_backup.flow import monitor
 from chunked_backup.hosts.standalone.host import StandaloneHost
+from chunked_backup.jobs import backup as backup_job
+from chunked_backup.jobs import restore as restore_job
 from chunked_backup.model import Status
 from tests import support
 from tests.unit import harness
@@ -312,3 +314,21 @@ def test_a_rate_holds_for_what_goes_to_or_comes_from_the_store(
         driver.verify_backup(backup)
     # Nobody has really waited, so the last is told to wait for all.
     assert max(waited) > len(VOLUME) / 1000 - 1
+
+
+@pytest.mark.parametrize('verb', ['backup', 'restore'])
+def test_no_more_objects_are_in_work_than_the_memory_has_room_for(
+        driver, monkeypatch, verb):
+    backup = harness.back_up(driver, 'backup', VOLUME)
+    support.override(parallelism=200, memory_limit_bytes=64 << 20)
+    opened = []
+    for module in (backup_job, restore_job):
+        monkeypatch.setattr(
+            module, 'open_workers',
+            lambda mode, threads, original=module.open_workers:
+            opened.append(threads) or original(mode, threads))
+    if verb == 'backup':
+        harness.back_up(driver, 'other', VOLUME)
+    else:
+        harness.restore(driver, backup)
+    assert opened == [6]

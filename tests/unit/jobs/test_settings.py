@@ -34,3 +34,19 @@ def test_a_chunk_is_whole_blocks(chunk, block):
     (3 << 20, 3 << 20)])
 def test_a_piece_is_whole_blocks_and_about_a_mebibyte(block, piece):
     assert settings.piece_bytes(block) == piece
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize('parallelism, limit, block, driver, expected', [
+    (4, 256 * MIB, 32768, 0, 4),
+    (100, 256 * MIB, 32768, 0, 25),
+    (100, 256 * MIB, 32768, 8 * MIB, 14),
+    (100, 256 * MIB, 32 * MIB, 0, 3),
+    (4, 1, 32768, 0, 1),
+])
+def test_as_many_objects_are_in_work_as_fit_into_the_memory(
+        parallelism, limit, block, driver, expected):
+    assert settings.objects_in_work(parallelism, limit, block,
+                                    driver) == expected
