@@ -824,10 +824,12 @@ def threads_overwrite_one_object(scratch: Scratch) -> None:
 
     def work(number: int) -> None:
         for _ in range(6):
-            scratch.write(name, contents[number][:20_000],
-                          contents[number][20_000:])
-            _require(scratch.read(name) in contents,
-                     'the object is a mixture of several')
+            # A store in a hurry may fail for now; it may not mix.
+            with contextlib.suppress(errors.TransientDriverError):
+                scratch.write(name, contents[number][:20_000],
+                              contents[number][20_000:])
+                _require(scratch.read(name) in contents,
+                         'the object is a mixture of several')
 
     _in_threads(work)
 
