@@ -36,7 +36,6 @@ def test_the_percentage_rises_to_100(ours):
 
     percents = [payload['backup_percent']
                 for payload in progress(ours, backup_id)]
-    assert len(percents) > 2
     assert percents == sorted(percents)
     assert percents[0] >= 0
     assert any(0 < percent < 100 for percent in percents)
