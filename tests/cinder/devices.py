@@ -70,7 +70,7 @@ class FileLikeDevice(io.RawIOBase):
         return self._file.tell()
 
     def flush(self):
-        self._work('flush')
+        self._wait('flush')
         os.fsync(self._file.fileno())
 
     def fileno(self):
@@ -82,7 +82,7 @@ class FileLikeDevice(io.RawIOBase):
             super().close()  # which flushes
             self._file.close()
 
-    def _work(self, name, count=0):
+    def _work(self, name, count):
         self._wait(name)
         end = self.tell() + count
         if self._fails_at is not None and end > self._fails_at:
