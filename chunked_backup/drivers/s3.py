@@ -423,8 +423,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
                     self._put(container, probe, empty)
                     self._put(container, probe, empty, IfNoneMatch='*')
                 finally:
-                    self._request('delete_object', Bucket=container,
-                                  Key=probe)
+                    self._delete_probe(container, probe)
         except errors.ObjectExists:
             return True
         except errors.DriverError as exc:
@@ -433,6 +432,15 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
             if type(exc) not in (errors.DriverError, errors.AccessDenied):
                 raise
         return False
+
+    def _delete_probe(self, container: str, probe: str) -> None:
+        try:
+            with self._classified(container, probe):
+                self._request('delete_object', Bucket=container, Key=probe)
+        except errors.TransientDriverError:
+            # A server that has refused the condition may have closed its
+            # end of the connection since: Swift 2.30 does.
+            self._request('delete_object', Bucket=container, Key=probe)
 
     def _require_missing(self, container: str, name: str) -> None:
         """See that there is no such object.
