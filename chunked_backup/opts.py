@@ -70,7 +70,7 @@ OPTS = [
              'them become one object. 0 gives one object for each range, as '
              'Cinder has it.'),
     cfg.IntOpt(
-        'parallelism', default=4, min=1, max=256,
+        'parallelism', default=8, min=1, max=256,
         help='How many objects are transferred at the same time.'),
     cfg.IntOpt(
         'memory_limit_bytes', default=268435456, min=1,
