@@ -98,10 +98,10 @@ class CinderHost(host.Host):
 
     def progress(self, backup: Any, done_bytes: int,
                  total_bytes: int) -> None:
-        # Only those who wait for a new backup are told.
-        if (backup.status == Status.CREATING
+        # Only those who wait for a new backup are told; of its end once.
+        if (backup.status == Status.CREATING and done_bytes < total_bytes
                 and self._progress.is_due(done_bytes)):
-            self._notify(backup, 100 * done_bytes / max(total_bytes, 1))
+            self._notify(backup, 100 * done_bytes / total_bytes)
 
     def finished(self, backup: Any, summary: BackupSummary) -> None:
         self._notify(backup, 100)

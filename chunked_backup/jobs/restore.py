@@ -25,13 +25,15 @@ verification (``thorough``) reads every object that it needs to its end and
 checks its md5, too, and fetches zeros as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from chunked_backup import errors
 from chunked_backup.blocks import digests
 from chunked_backup.blocks.plan import plan_restore
 from chunked_backup.endpoints.sink import VolumeSink
 from chunked_backup.flow.executors import open_workers
+from chunked_backup.flow.executors import run_one
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.flow.window import ordered
 from chunked_backup.jobs.chain import Chain
@@ -75,17 +77,15 @@ class RestoreJob:
             zeros, wanted = [], [(0, chain.volume_bytes)]
         plan = plan_restore((level.manifest.objects.sorted()
                              for level in chain.levels), wanted)
-        self._sink.prepare(chain.volume_bytes)
+        self._aside(self._sink.prepare, chain.volume_bytes)
         for start, end in plan.missing:
             self._faults.add(errors.IncompleteChain(
                 backup_id=chain.levels[0].record.id,
                 reason=f'no object holds the bytes from {start} to {end}'),
                 start, end)
-            self._zero(start, end)
-        for start, end in zeros:
-            self._zero(start, end)
+        self._aside(self._zero, [*plan.missing, *zeros])
         self._fetch(plan.fetches)
-        self._sink.flush()
+        self._aside(self._sink.flush)
         self._monitor.poll()
         return RestoreSummary(
             volume_bytes=chain.volume_bytes, object_count=len(plan.fetches),
@@ -116,12 +116,21 @@ class RestoreJob:
                     self._chain.block_size_bytes):
                 yield first + low, first + high, zero
 
-    def _zero(self, start: int, end: int) -> None:
-        for position in range(start, end, _ZERO_STEP_BYTES):
-            self._monitor.tick()
-            count = min(_ZERO_STEP_BYTES, end - position)
-            self._sink.zero(position, position + count)
-            self._monitor.advance(count)
+    def _aside(self, function: Callable, *args: Any) -> None:
+        """Run on a worker what waits for the device."""
+        try:
+            run_one(self._executor, self._monitor.tick, function, *args)
+        except BaseException:
+            self._monitor.stop()
+            raise
+
+    def _zero(self, ranges: list[tuple[int, int]]) -> None:
+        for start, end in ranges:
+            for position in range(start, end, _ZERO_STEP_BYTES):
+                self._monitor.check()
+                count = min(_ZERO_STEP_BYTES, end - position)
+                self._sink.zero(position, position + count)
+                self._monitor.advance(count)
 
     def _fetch(self, fetches: list) -> None:
         with open_workers(self._executor, self._parallelism) as workers:
