@@ -475,7 +475,7 @@ class ChunkedBackupDriver(abc.ABC):
     def _open_store(self, record: BackupRecord, monitor: Monitor,
                     limit: RateLimit = UNLIMITED) -> ObjectStore:
         return ObjectStore(self, record.container, sleep=monitor.pause,
-                           limit=limit)
+                           limit=limit, is_work=True)
 
     def _monitor(self, backup: Any, total_bytes: int,
                  cancelled: Cancelled) -> Monitor:

@@ -42,18 +42,22 @@ class ObjectStore:
         a backup; handed back to it with every data object.
     :param sleep: waits between two tries; see ``RetryPolicy``.
     :param limit: what is written and read counts against it.
+    :param is_work: what is read shows that a job gets on. The records that a
+        host looks at while it waits show nothing.
     """
 
     def __init__(self, driver: Any, container: str,
                  extra_metadata: Any = None,
                  sleep: Callable[[float], None] = time.sleep,
-                 limit: RateLimit = UNLIMITED) -> None:
+                 limit: RateLimit = UNLIMITED,
+                 is_work: bool = False) -> None:
         self.driver = driver
         self.container = container
         self.extra_metadata = extra_metadata
         self.read_bytes = 0
         self._sleep = sleep
         self._limit = limit
+        self._is_work = is_work
         self._policy = RetryPolicy(driver.retry_attempts,
                                    driver.retry_wait_s, sleep)
         self._lock = native.lock()
@@ -61,7 +65,7 @@ class ObjectStore:
     def with_extra_metadata(self, extra_metadata: Any) -> 'ObjectStore':
         """The same container, for data objects."""
         return ObjectStore(self.driver, self.container, extra_metadata,
-                           self._sleep, self._limit)
+                           self._sleep, self._limit, self._is_work)
 
     def create(self) -> None:
         """Have the container."""
@@ -144,7 +148,8 @@ class ObjectStore:
 
     def _moved(self, count: int) -> None:
         # Of digest tables, which may be long, no job sees more than this.
-        self.driver.activity += count
+        if self._is_work:
+            self.driver.activity += count
         self._limit.spend(count)
 
     def names(self, prefix: str) -> list[str]:

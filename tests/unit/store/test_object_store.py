@@ -45,13 +45,23 @@ def test_what_is_written_is_read_and_counted():
     assert store.read_bytes == 10
 
 
-def test_reading_is_activity_of_the_store():
-    store = store_of(harness.memory_driver())
-    store.put_bytes('an object', b'some bytes')
-    with store.reader('an object') as reader:
+def test_what_a_job_reads_is_activity_of_the_store():
+    driver = harness.memory_driver()
+    store_of(driver).put_bytes('an object', b'some bytes')
+    work = ObjectStore(driver, 'backups', is_work=True)
+    with work.with_extra_metadata('some').reader('an object') as reader:
         for activity in (4, 8, 10, 10):
             reader.read(4)
-            assert store.driver.activity == activity
+            assert driver.activity == activity
+
+
+def test_what_a_host_reads_meanwhile_is_none():
+    # It looks at its record every second, also while the job hangs.
+    store = store_of(harness.memory_driver())
+    store.put_bytes('a record', b'some bytes')
+    with store.reader('a record') as reader:
+        reader.read(100)
+    assert store.driver.activity == 0
 
 
 def test_an_error_makes_no_object():
