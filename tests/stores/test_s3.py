@@ -215,10 +215,11 @@ def test_a_store_that_would_replace_is_looked_into_first(faulty, answer):
         MANIFEST]
 
 
-@pytest.mark.parametrize('match', ['PUT', 'DELETE'])
-def test_what_could_not_be_found_out_is_asked_again(faulty, match):
+@pytest.mark.parametrize('match, times', [
+    ('PUT', 1), ('DELETE', 2)])  # a probe is deleted with a second try
+def test_what_could_not_be_found_out_is_asked_again(faulty, match, times):
     driver, proxy, store = faulty
-    proxy.inject('answer', match=f'^{match} .*{PROBE}', times=1)
+    proxy.inject('answer', match=f'^{match} .*{PROBE}', times=times)
     with pytest.raises(errors.TransientDriverError):
         stores.commit(driver, store.container, MANIFEST, b'data')
     stores.commit(driver, store.container, MANIFEST, b'data')
