@@ -30,6 +30,7 @@
     │   └── BackupNotRestorable       its status says so
     ├── CorruptBackup                 what is stored contradicts itself
     │   ├── CorruptObject             ... at a known object and offset
+    │   ├── InvalidEntry              an entry that no file tree can have
     │   └── IncompleteChain           a manifest or a range is missing
     ├── VolumeIOError                 the source or the target device failed
     ├── DriverError                   the store failed
@@ -141,6 +142,10 @@ class CorruptObject(CorruptBackup):
 
     template = ('backup %(backup_id)s is damaged: object %(object_name)s at '
                 'volume offset %(offset)s: %(reason)s')
+
+
+class InvalidEntry(CorruptBackup):
+    template = 'the entry %(path)r of a file tree is refused: %(reason)s'
 
 
 class IncompleteChain(CorruptBackup):

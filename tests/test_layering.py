@@ -30,7 +30,7 @@ ROOT = pathlib.Path(__file__).parents[1] / PACKAGE
 VALUES = {'errors', 'model'}
 BLOCKS = VALUES | {'blocks'}
 FLOW = BLOCKS | {'flow'}
-MIDDLE = FLOW | {'store', 'formats', 'endpoints'}
+MIDDLE = FLOW | {'store', 'formats', 'endpoints', 'trees'}
 JOBS = MIDDLE | {'jobs'}
 SEAMS = JOBS | {'driver', 'host', 'loader', 'opts'}
 
@@ -44,6 +44,7 @@ MAY_IMPORT = {
     'store': FLOW,
     'formats': FLOW,
     'endpoints': FLOW,
+    'trees': FLOW,
     'jobs': MIDDLE,
     'host': VALUES,
     'loader': {'errors'},
