@@ -233,7 +233,7 @@ class ChunkedBackupDriver(abc.ABC):
         """A backup in this container was deleted; a driver that gives each
         backup a container of its own removes it if it is empty."""
 
-    def check_for_setup_error(self) -> None:
+    def check_store(self) -> None:
         """See that the store can be used.
 
         :raises ChunkedBackupError: it cannot, and why.
@@ -249,7 +249,7 @@ class ChunkedBackupDriver(abc.ABC):
         """What a record says of who has written a backup."""
         return f'{cls.__module__}.{cls.__qualname__}'
 
-    # The verbs.
+    # The verbs. What they raise is what the host wants of our errors.
 
     @property
     def host(self) -> Host:
@@ -263,6 +263,14 @@ class ChunkedBackupDriver(abc.ABC):
     @host.setter
     def host(self, host: Host) -> None:
         self._host = host
+
+    def check_for_setup_error(self) -> None:
+        """See that the driver can be used; a service asks when it starts.
+
+        :raises ChunkedBackupError: it cannot, and why.
+        """
+        with self._translated():
+            self.check_store()
 
     def backup(self, backup: Any, volume_file: Any,
                backup_metadata: bool = True) -> None:

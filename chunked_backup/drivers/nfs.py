@@ -79,12 +79,12 @@ class NfsBackupDriver(posix.PosixBackupDriver):
     def get_driver_options() -> list[cfg.Opt]:
         return posix.PosixBackupDriver.get_driver_options() + OPTS
 
-    def check_for_setup_error(self) -> None:
+    def check_store(self) -> None:
         if not self._mount.share:
             raise errors.ConfigurationError(
                 reason='share of [chunked_backup_nfs] is not set')
         self._ensure_mounted()
-        super().check_for_setup_error()
+        super().check_store()
 
     def put_container(self, container: str) -> None:
         self._ensure_mounted()

@@ -116,7 +116,7 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
     def get_driver_options() -> list[cfg.Opt]:
         return opts.OPTS + OPTS
 
-    def check_for_setup_error(self) -> None:
+    def check_store(self) -> None:
         """The repository is there, or can be made, and can be written."""
         with self._classified(self.backup_path):
             os.makedirs(self.backup_path, mode=_DIRECTORY_MODE, exist_ok=True)

@@ -190,7 +190,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
     def retry_attempts(self) -> int:
         return self._options.retry_max_attempts
 
-    def check_for_setup_error(self) -> None:
+    def check_store(self) -> None:
         mine = self._options
         if bool(mine.access_key) != bool(mine.secret_key):
             raise errors.ConfigurationError(

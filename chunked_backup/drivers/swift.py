@@ -195,7 +195,7 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
     def retry_wait_s(self) -> float:
         return self._options.retry_backoff
 
-    def check_for_setup_error(self) -> None:
+    def check_store(self) -> None:
         # The first import takes 0.3 s, which a service has at its start but
         # not in the middle of its work.
         for module in self.required_modules:

@@ -133,6 +133,10 @@ class Commands:
         """Read cinder.conf again."""
         cfg.CONF.reload_config_files()
 
+    def check_driver(self):
+        """As the service does when it starts, and is told nothing of."""
+        self._manager.service(context=self._context).check_for_setup_error()
+
     def is_working(self):
         return self._manager.is_working()
 

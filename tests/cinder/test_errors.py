@@ -16,6 +16,7 @@ import pytest
 
 from tests.cinder import images
 from tests.cinder.cloud import OUR_POSIX
+from tests.cinder.cloud import CommandFailed
 
 
 def damage(path):
@@ -173,6 +174,9 @@ def test_a_service_with_a_broken_configuration_is_down(new_cloud, mode):
         backup_id, done = service.try_to_back_up(volume)
 
         assert not service.is_working()
+        with pytest.raises(CommandFailed, match='a file') as raised:
+            service.check_driver()
+        assert raised.value.kind == 'BackupDriverException'
         assert done['error'] == 'InvalidBackup'
         assert 'service is down' in cloud.backup(backup_id)['fail_reason']
         assert cloud.volume(volume.id)['status'] == 'available'
