@@ -21,7 +21,9 @@
     ├── InvalidInput
     │   ├── InvalidName               a container or object name
     │   ├── InvalidVolume             a source or target that cannot be used
+    │   ├── InvalidTree               a file tree that cannot be used
     │   ├── TargetNotEmpty
+    │   │   └── TreeNotEmpty
     │   └── FullBackupRequired        the parent cannot carry an incremental
     ├── RecordError
     │   ├── BackupNotFound
@@ -97,9 +99,18 @@ class InvalidVolume(InvalidInput):
     template = 'the volume %(volume)s cannot be used: %(reason)s'
 
 
+class InvalidTree(InvalidInput):
+    template = 'the file tree %(path)s cannot be used: %(reason)s'
+
+
 class TargetNotEmpty(InvalidInput):
     template = ('%(path)s exists and is not empty; use --force to overwrite '
                 'it')
+
+
+class TreeNotEmpty(TargetNotEmpty):
+    template = ('%(path)s exists and is not empty; use --overwrite to restore '
+                'into it')
 
 
 class FullBackupRequired(InvalidInput):

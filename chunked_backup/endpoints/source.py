@@ -100,26 +100,16 @@ class FileSource(VolumeSource):
     def _data_ranges(self) -> Iterator[tuple[int, int]]:
         descriptor = self._descriptor.number
         end = 0
-        while end < self.size_bytes:
-            try:
-                start = os.lseek(descriptor, end, os.SEEK_DATA)
-                hole = os.lseek(descriptor, start, os.SEEK_HOLE)
-            except OSError as exc:
-                if exc.errno == errno.ENXIO:  # nothing but a hole is left
-                    size = device_size_bytes(descriptor)
-                    if size < self.size_bytes:
-                        raise self._ended_early(size) from exc
-                    return
-                if exc.errno != errno.EINVAL:
-                    raise errors.VolumeIOError(
-                        operation='finding holes', offset=end,
-                        reason=os.strerror(exc.errno)) from exc
-                yield end, self.size_bytes  # a file system without SEEK_DATA
-                return
-            if start >= self.size_bytes:  # the file has grown meanwhile
-                return
-            yield start, min(hole, self.size_bytes)
-            end = hole
+        try:
+            for start, end in data_ranges(descriptor, self.size_bytes):
+                yield start, end
+        except OSError as exc:
+            raise errors.VolumeIOError(
+                operation='finding holes', offset=end,
+                reason=os.strerror(exc.errno)) from exc
+        size = device_size_bytes(descriptor)
+        if size < self.size_bytes:  # what is missing is no hole
+            raise self._ended_early(size)
 
 
 class SeekSource(VolumeSource):
@@ -166,6 +156,32 @@ def descriptor_of(volume_file: Any) -> int | None:
     except (AttributeError, OSError):
         return None
     return descriptor if isinstance(descriptor, int) else None
+
+
+def data_ranges(descriptor: int, size_bytes: int,
+                ) -> Iterator[tuple[int, int]]:
+    """The ranges of a regular file that are no holes, in order.
+
+    :returns: offsets of start and end, none beyond ``size_bytes``. Of a file
+        that has shrunk meanwhile there is none beyond its end.
+    :raises OSError: the file cannot be examined.
+    """
+    end = 0
+    while end < size_bytes:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            hole = os.lseek(descriptor, start, os.SEEK_HOLE)
+        except OSError as exc:
+            if exc.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            if exc.errno != errno.EINVAL:
+                raise
+            yield end, size_bytes  # a file system without SEEK_DATA
+            return
+        if start >= size_bytes:  # the file has grown meanwhile
+            return
+        yield start, min(hole, size_bytes)
+        end = hole
 
 
 def device_size_bytes(descriptor: int) -> int:

@@ -38,6 +38,7 @@ _MAX_XATTR_VALUE_BYTES = 1 << 16
 _MAX_XATTRS = 1 << 15
 _MAX_OWNER_NAME = 255
 _ID_LIMIT = 1 << 32
+_S64_LIMIT = 1 << 63
 _SHOWN_BYTES = 200
 
 _NS_PER_S = 10 ** 9
@@ -139,9 +140,10 @@ def unpack(fields: Sequence[Any]) -> Entry:
     if kind not in KINDS:
         raise _invalid(fields, f'nothing is of the kind {kind[:10]!r}')
     if not (0 <= mode <= 0o7777 and 0 <= uid < _ID_LIMIT > gid >= 0
-            and 0 <= size < 1 << 63 and 0 <= mtime_ns < _NS_PER_S
-            and 0 <= ctime_ns < _NS_PER_S and 0 <= inode and 0 <= device
-            and 0 <= links and 0 <= rdev):
+            and 0 <= size < _S64_LIMIT and 0 <= mtime_ns < _NS_PER_S
+            and 0 <= ctime_ns < _NS_PER_S and inode >= 0 and device >= 0
+            and links >= 0 and 0 <= rdev < 2 * _S64_LIMIT
+            and -_S64_LIMIT <= mtime_s < _S64_LIMIT):
         raise _invalid(fields, 'a number is out of its range')
     if (len(user) > _MAX_OWNER_NAME or len(group) > _MAX_OWNER_NAME
             or '\0' in user or '\0' in group):

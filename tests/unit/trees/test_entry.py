@@ -174,6 +174,12 @@ def test_another_number_of_fields_is_refused(packed):
         entry.unpack(packed)
 
 
+@pytest.mark.parametrize('seconds', [-2 ** 63 - 1, 2 ** 63, 2 ** 64 - 1])
+def test_a_time_that_no_call_takes_is_refused(seconds):
+    with pytest.raises(errors.InvalidEntry):
+        entry.unpack(entry.pack(changed(mtime_ns=seconds * 10 ** 9)))
+
+
 def test_nanoseconds_are_less_than_a_second():
     for position in (8, 10):
         for value in (-1, 10 ** 9):
