@@ -33,7 +33,8 @@ EXPECTED = {
     'VolumeIOError': exception.BackupOperationError,
     'Cancelled': exception.BackupOperationError,
     **dict.fromkeys(
-        ('InvalidInput', 'InvalidName', 'TargetNotEmpty',
+        ('InvalidInput', 'InvalidName', 'InvalidTree', 'InvalidEntry',
+         'TargetNotEmpty', 'TreeNotEmpty',
          'FullBackupRequired', 'RecordError', 'AmbiguousBackup',
          'BackupInUse', 'BackupNotRestorable', 'CorruptBackup',
          'CorruptObject', 'IncompleteChain'), exception.InvalidBackup),
