@@ -23,9 +23,7 @@ import functools
 import json
 import os
 import pathlib
-import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -75,17 +73,16 @@ class Volume:
 
 class Cloud:
     """:param directory: an empty one.
-    :param database: one that database.py made; a copy is used.
+    :param database: an empty one of Cinder's; see databases.py.
     """
 
     def __init__(self, directory, database):
         self.directory = pathlib.Path(directory)
-        self.database = self.directory / 'cinder.sqlite'
+        self.database = database
         self.repository = self.directory / 'state' / 'backup'
         self._resources = contextlib.ExitStack()
         (self.directory / 'state').mkdir()
         (self.directory / 'volumes').mkdir()
-        shutil.copy(database, self.database)
 
     def __enter__(self):
         return self
@@ -114,7 +111,7 @@ class Cloud:
                 'quota_backup_gigabytes': -1,
                 'backup_file_size': CHUNK,
                 'backup_sha_block_size_bytes': BLOCK, **options},
-            'database': {'connection': f'sqlite:///{self.database}',
+            'database': {'connection': self.database.url,
                          'sqlite_synchronous': False},
             'coordination': {'backend_url': f'file://{state}/coordination'},
             'oslo_concurrency': {'lock_path': state / 'locks'},
@@ -133,14 +130,15 @@ class Cloud:
         return self.directory / 'backup.log'
 
     def service(self, backup_driver, mode='threads', options=None,
-                sections=None):
+                sections=None, arguments=()):
         """A running service; leave the context to end it.
 
         :param options: more of ``[DEFAULT]``; None takes one away.
         :param sections: further sections, by name.
+        :param arguments: see service.py.
         """
         return Service(self, backup_driver, mode, options or {},
-                       sections or {})
+                       sections or {}, arguments)
 
     # Devices.
 
@@ -164,22 +162,16 @@ class Cloud:
 
     def rows(self, table, **wanted):
         """Rows of the database as dictionaries, deleted ones included."""
-        with contextlib.closing(sqlite3.connect(
-                f'file:{self.database}?mode=ro', uri=True)) as connection:
-            connection.row_factory = sqlite3.Row
-            where = ' AND '.join(f'{name} = ?' for name in wanted) or '1'
-            return [dict(row) for row in connection.execute(
-                f'SELECT * FROM {table} WHERE {where}',
-                list(wanted.values()))]
+        where = ' AND '.join(f'{name} = ?' for name in wanted) or '1'
+        return self.database.execute(f'SELECT * FROM {table} WHERE {where}',
+                                     list(wanted.values()))
 
     def change(self, table, row_id, **values):
         """Change a row, as an administrator might who knows no better."""
-        with contextlib.closing(sqlite3.connect(self.database)) as connection:
-            connection.execute(
-                f'UPDATE {table} SET '
-                + ', '.join(f'{name} = ?' for name in values)
-                + ' WHERE id = ?', [*values.values(), row_id])
-            connection.commit()
+        self.database.execute(
+            f'UPDATE {table} SET '
+            + ', '.join(f'{name} = ?' for name in values) + ' WHERE id = ?',
+            [*values.values(), row_id])
 
     def backup(self, backup_id):
         """The record of a backup, as it is in the database."""
@@ -218,7 +210,8 @@ class Service:
     An unknown method is a command of commands.py.
     """
 
-    def __init__(self, cloud, backup_driver, mode, options, sections):
+    def __init__(self, cloud, backup_driver, mode, options, sections,
+                 arguments):
         self.cloud = cloud
         self._write_conf = functools.partial(
             cloud.write_conf,
@@ -235,7 +228,7 @@ class Service:
         self._output = open(cloud.directory / 'output.log', 'ab')
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'tests.cinder.service',
-             self._write_conf.args[0], str(theirs.fileno())],
+             self._write_conf.args[0], str(theirs.fileno()), *arguments],
             pass_fds=[theirs.fileno()], cwd=_ROOT, env=environment,
             stdout=self._output, stderr=self._output)
         theirs.close()

@@ -18,15 +18,11 @@ restarts or breaks a service makes a cloud of its own, with ``new_cloud``.
 """
 
 import contextlib
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from tests.cinder import cloud as clouds
-
-_HERE = pathlib.Path(__file__).parent
+from tests.cinder import databases
 
 
 def pytest_ignore_collect(config):
@@ -38,10 +34,8 @@ def pytest_ignore_collect(config):
 @pytest.fixture(scope='session')
 def database(tmp_path_factory):
     """An empty database of Cinder, to copy."""
-    path = tmp_path_factory.mktemp('database') / 'cinder.sqlite'
-    subprocess.run([sys.executable, '-m', 'tests.cinder.database', path],
-                   check=True, capture_output=True, cwd=_HERE.parents[1])
-    return path
+    return databases.Sqlite(
+        tmp_path_factory.mktemp('database') / 'cinder.sqlite').make()
 
 
 @pytest.fixture
@@ -49,9 +43,7 @@ def new_cloud(tmp_path, database):
     """Makes clouds for this test alone, each in a directory by name."""
     with contextlib.ExitStack() as stack:
         def make(name='cloud'):
-            (tmp_path / name).mkdir()
-            return stack.enter_context(
-                clouds.Cloud(tmp_path / name, database))
+            return stack.enter_context(_cloud(tmp_path / name, database))
 
         yield make
 
@@ -59,8 +51,14 @@ def new_cloud(tmp_path, database):
 @pytest.fixture(scope='session')
 def cloud(tmp_path_factory, database):
     """The cloud that the tests share."""
-    with clouds.Cloud(tmp_path_factory.mktemp('cloud'), database) as cloud:
+    with _cloud(tmp_path_factory.mktemp('clouds') / 'cloud',
+                database) as cloud:
         yield cloud
+
+
+def _cloud(directory, database):
+    directory.mkdir()
+    return clouds.Cloud(directory, database.copy(directory / 'cinder.sqlite'))
 
 
 @pytest.fixture(scope='session')

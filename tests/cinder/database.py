@@ -10,13 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Makes Cinder's database with Cinder's own migrations.
+"""Cinder's database, made with Cinder's own migrations.
 
-    python -m tests.cinder.database PATH
+    python -m tests.cinder.database URL
 """
 
-import contextlib
-import sqlite3
 import sys
 
 from cinder import objects
@@ -27,12 +25,8 @@ from oslo_config import cfg
 def main():
     objects.register_all()
     cfg.CONF([], project='cinder', default_config_files=[])
-    cfg.CONF.set_override('connection', f'sqlite:///{sys.argv[1]}',
-                          group='database')
+    cfg.CONF.set_override('connection', sys.argv[1], group='database')
     migration.db_sync()
-    # Several services share one database in some tests.
-    with contextlib.closing(sqlite3.connect(sys.argv[1])) as connection:
-        connection.execute('PRAGMA journal_mode = WAL')
 
 
 if __name__ == '__main__':

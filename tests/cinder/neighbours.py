@@ -103,8 +103,8 @@ class Scheduler:
         pass
 
 
-def start():
-    """Start both; they end with the process."""
+def start(with_scheduler=True):
+    """Start them; they end with the process."""
     sqlalchemy.event.listen(sqlalchemy.engine.Engine, 'before_cursor_execute',
                             _lock_at_once, retval=True)
     # A message is looked for every 50 ms otherwise, and a backup has seven.
@@ -119,8 +119,9 @@ def start():
     _serve(messaging.Target(topic=f'cinder-volume.{VOLUME_HOST}',
                             server=VOLUME_HOST.split('@')[0]),
            VolumeService())
-    _serve(messaging.Target(topic='cinder-scheduler', server='scheduler'),
-           Scheduler())
+    if with_scheduler:
+        _serve(messaging.Target(topic='cinder-scheduler',
+                                server='scheduler'), Scheduler())
 
 
 def _serve(target, endpoint):

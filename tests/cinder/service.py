@@ -12,7 +12,7 @@
 
 """Cinder's backup service in one process, at the command of a test.
 
-    python -m tests.cinder.service CINDER_CONF DESCRIPTOR
+    python -m tests.cinder.service CINDER_CONF DESCRIPTOR [--api-only]
 
 Everything is Cinder's own and started as ``cinder-backup`` starts it: the
 service, its manager, RPC (within the process), the database, the API class.
@@ -20,16 +20,19 @@ Only its neighbours are ours, see neighbours.py. DESCRIPTOR is a socket that
 takes one JSON object a line, ``{"command": ..., "arguments": {...}}``, and
 answers each with ``{"result": ...}`` or ``{"error": ..., "message": ...}``.
 
+With ``--api-only`` the backup service and the scheduler are elsewhere, and
+what remains is cinder-volume and those who use the API.
+
 OS_CINDER_DISABLE_EVENTLET_PATCHING chooses the mode, as it does in Cinder.
 """
 
 from cinder.cmd import backup as cmd_backup  # noqa: patches, so it is first
 
+import argparse
 import json
 import logging as python_logging
 import shlex
 import socket
-import sys
 
 import os_brick
 from cinder import context
@@ -47,8 +50,8 @@ i18n.enable_lazy()
 LOG = logging.getLogger(__name__)
 
 
-def start(conf_file):
-    """The running service, the neighbours next to it."""
+def set_up(conf_file):
+    """All that a service of Cinder does before it is one."""
     objects.register_all()
     cfg.CONF(['--config-file', conf_file], project='cinder',
              version=version.version_string())
@@ -60,14 +63,16 @@ def start(conf_file):
     utils.monkey_patch()
     os_brick.setup(cfg.CONF)
     rpc.init(cfg.CONF)
-    from tests.cinder import neighbours
-    neighbours.start()
+
+
+def start():
+    """The manager of the running service."""
     server = service.Service.create(
         binary='cinder-backup', coordination=True, service_name='backup',
         process_number=1, semaphore=utils.semaphore_factory(
             cfg.CONF.backup_max_operations, cfg.CONF.backup_workers))
     server.start()
-    return server
+    return server.manager
 
 
 def serve(requests, commands):
@@ -84,12 +89,19 @@ def serve(requests, commands):
 
 
 def main():
-    conf_file, descriptor = sys.argv[1:]
-    server = start(conf_file)
+    parser = argparse.ArgumentParser()
+    parser.add_argument('conf_file')
+    parser.add_argument('descriptor', type=int)
+    parser.add_argument('--api-only', action='store_true')
+    arguments = parser.parse_args()
+    set_up(arguments.conf_file)
+    from tests.cinder import neighbours
+    neighbours.start(with_scheduler=not arguments.api_only)
+    manager = None if arguments.api_only else start()
     from tests.cinder.commands import Commands
-    requests = socket.socket(fileno=int(descriptor))
+    requests = socket.socket(fileno=arguments.descriptor)
     requests.sendall(b'{"result": "ready"}\n')
-    serve(requests, Commands(server.manager, context.RequestContext))
+    serve(requests, Commands(manager, context.RequestContext))
     # Whatever still runs is not waited for.
     python_logging.shutdown()
     import os

@@ -17,10 +17,12 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 
 HOST = '127.0.0.1'
@@ -78,6 +80,36 @@ def packages(name, requirements):
     return home / 'packages'
 
 
+def unpacked(name, packages, needless):
+    """The directory below which some packages of Debian and what they need
+    are unpacked; nothing is installed, so nothing is started.
+
+    :param needless: a pattern of what they depend on and do without.
+    """
+    with installation(name, (packages, needless)) as (home, missing):
+        root = home / 'root'
+        if missing:
+            run(['apt-get', 'update', '-qq'])
+            planned = run(['apt-get', 'install', '--simulate',
+                           '--no-install-recommends', *packages])
+            names = [line.split()[1] for line in planned.splitlines()
+                     if line.startswith('Inst ')]
+            archives = home / 'archives'
+            archives.mkdir(exist_ok=True)
+            run(['apt-get', 'download', '-qq', *(
+                each for each in names if not re.match(needless, each))],
+                cwd=archives)
+            for archive in sorted(archives.iterdir()):
+                run(['dpkg', '-x', archive, root])
+                archive.unlink()
+    return root
+
+
+def library(root):
+    """Where libraries are below a directory of unpacked packages."""
+    return root / 'usr' / 'lib' / sysconfig.get_config_var('MULTIARCH')
+
+
 def run(command, **keywords):
     """What a command prints."""
     command = [str(word) for word in command]
@@ -102,6 +134,12 @@ def free_ports(count):
 
 def free_port():
     return free_ports(1)[0]
+
+
+def listens(port):
+    """Whether somebody takes connections at a port."""
+    with socket.create_connection((HOST, port), START_TIMEOUT_S):
+        return True
 
 
 def until(healthy, processes=()):

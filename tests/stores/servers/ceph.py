@@ -14,9 +14,7 @@
 memory. Debian's packages are unpacked, not installed."""
 
 import os
-import re
 import sys
-import sysconfig
 import uuid
 
 from tests.stores.servers import base
@@ -25,7 +23,7 @@ from tests.stores.servers import http
 _PACKAGES = ('ceph-mon', 'ceph-osd', 'radosgw')
 
 # What the packages depend on and these three daemons do without.
-_NEEDLESS = re.compile(
+_NEEDLESS = (
     'python3|lvm2|liblvm|libdevmapper|dmeventd|cryptsetup|gdisk|hdparm|'
     'logrotate|nvme|libnvme|parted|libparted|smartmontools|sudo|xfsprogs|'
     'libinih|dmidecode|uuid-runtime')
@@ -124,8 +122,8 @@ class Ceph(base.Server):
         return f'{self.url}/auth/v1.0'
 
     def start(self):
-        root = _unpacked()
-        library = root / 'usr' / 'lib' / sysconfig.get_config_var('MULTIARCH')
+        root = base.unpacked('ceph', _PACKAGES, _NEEDLESS)
+        library = base.library(root)
         self._bin = root / 'usr' / 'bin'
         self._environment = {**os.environ, 'LD_LIBRARY_PATH': ':'.join(map(
             str, (library, library / 'ceph', root / 'usr' / 'lib' / 'ceph',
@@ -175,25 +173,3 @@ class Ceph(base.Server):
         self.spawn(program, [self._bin / program, *arguments, '-c',
                              self._configuration, '-f'],
                    env=self._environment)
-
-
-def _unpacked():
-    """The directory that the packages and what they need are below."""
-    with base.installation('ceph', (_PACKAGES, _NEEDLESS.pattern)) as (
-            home, missing):
-        root = home / 'root'
-        if missing:
-            base.run(['apt-get', 'update', '-qq'])
-            planned = base.run(['apt-get', 'install', '--simulate',
-                                '--no-install-recommends', *_PACKAGES])
-            names = [line.split()[1] for line in planned.splitlines()
-                     if line.startswith('Inst ')]
-            archives = home / 'archives'
-            archives.mkdir(exist_ok=True)
-            base.run(['apt-get', 'download', '-qq', *(
-                name for name in names if not _NEEDLESS.match(name))],
-                cwd=archives)
-            for archive in sorted(archives.iterdir()):
-                base.run(['dpkg', '-x', archive, root])
-                archive.unlink()
-    return root
