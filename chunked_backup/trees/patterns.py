@@ -102,7 +102,8 @@ def _rule(pattern: bytes) -> tuple[bool, bytes]:
     parts = [_SOME_COMPONENTS if one == b'**' else _component(one) + b'/'
              for one in components[:-1]]
     last = components[-1]
-    parts.append(rb'.+' if last == b'**' else _component(last))
+    # A directory's slash is not followed by anything, not even by a "*".
+    parts.append(rb'.+' if last == b'**' else rb'(?=[^/])' + _component(last))
     return out, head + b''.join(parts) + tail
 
 

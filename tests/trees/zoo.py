@@ -12,6 +12,7 @@
 
 """A tree with one of every odd thing that a file system can hold."""
 
+import functools
 import os
 import pathlib
 import random
@@ -39,6 +40,7 @@ TIMES_NS = [1, 999999999, 1000000001, -1, -1000000001, -2 ** 31 * 10 ** 9,
 CAPABILITY = struct.pack('<5I', 0x02000001, 1 << 13, 0, 0, 0)
 
 
+@functools.lru_cache(maxsize=64)
 def data(seed, size):
     """Bytes that cannot be compressed, the same for a seed each time."""
     return random.Random(seed).randbytes(size)
