@@ -88,11 +88,6 @@ class Directories:
         parent, _, name = path.rpartition(b'/')
         return self.get(parent), name
 
-    def forget(self, path: bytes) -> None:
-        """No longer hold a directory open, because it is to be removed."""
-        with self._lock:
-            self._known.pop(path, None)
-
     def _descend(self, path: bytes) -> Handle:
         names = []
         while path and path not in self._known:
@@ -137,6 +132,8 @@ def open_untouched(name: str | bytes, flags: int,
 def remove_tree(tree: Directories, path: bytes) -> None:
     """Remove a directory and what is in it, through no symlink.
 
+    Nothing may be looked for below it any more.
+
     :raises OSError: something cannot be removed; a part of it may be gone.
     """
     waiting = [path]
@@ -152,7 +149,6 @@ def remove_tree(tree: Directories, path: bytes) -> None:
         if inner:  # it is looked at again when they are gone
             waiting += inner
             continue
-        tree.forget(path)
         parent, name = tree.of(path)
         os.rmdir(name, dir_fd=parent.number)
         waiting.pop()

@@ -160,20 +160,25 @@ class TreeTarget:
             self._release(self._walk.pop())
         parent = path.rpartition(b'/')[0]
         while self._walk[-1].path != parent:
-            above = self._walk[-1]
-            length = len(above.path) + 1 if above.path else 0
-            missing = path[:path.index(b'/', length)]
-            directory, name = self._directories.of(missing)
-            try:
-                os.mkdir(name, dir_fd=directory.number)
-            except FileExistsError:
-                pass  # opening it goes through no symlink
-            node = UnfinishedDirectory(missing, None, above)
-            node.opened(self._directories.get(missing), True)
-            self._push(node)
+            self._make_missing(path, self._walk[-1])
         if self._walk[-1].identity is None:
             raise OSError(errno.ENOTDIR, '')
         return self._walk[-1]
+
+    def _make_missing(self, path: bytes, above: UnfinishedDirectory) -> None:
+        """Make the one directory on the way to a path that comes next."""
+        if above.identity is None:
+            raise OSError(errno.ENOTDIR, '')
+        start = len(above.path) + 1 if above.path else 0
+        missing = path[:path.index(b'/', start)]
+        directory, name = self._directories.of(missing)
+        try:
+            os.mkdir(name, dir_fd=directory.number)
+        except FileExistsError:
+            pass  # opening it goes through no symlink
+        node = UnfinishedDirectory(missing, None, above)
+        node.opened(self._directories.get(missing), True)
+        self._push(node)
 
     def _push(self, node: UnfinishedDirectory) -> None:
         self._hold(node.parent)
