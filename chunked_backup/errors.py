@@ -35,7 +35,6 @@
     │   ├── InvalidEntry              an entry that no file tree can have
     │   └── IncompleteChain           a manifest or a range is missing
     ├── VolumeIOError                 the source or the target device failed
-    ├── TreeTargetFailed              no file can be restored any more
     ├── DriverError                   the store failed
     │   ├── ObjectNotFound
     │   ├── ContainerNotFound
@@ -166,11 +165,6 @@ class IncompleteChain(CorruptBackup):
 
 class VolumeIOError(ChunkedBackupError):
     template = '%(operation)s at offset %(offset)s failed: %(reason)s'
-    exit_code = 6
-
-
-class TreeTargetFailed(ChunkedBackupError):
-    template = 'the restore ended at %(path)s: %(reason)s'
     exit_code = 6
 
 

@@ -33,6 +33,24 @@ from chunked_backup.model import Extent, Region
 # and compression cost in time (12 ms at 8 MiB).
 SMALLEST_ZERO_EXTENT_BYTES = 8 << 20
 LARGEST_ZERO_EXTENT_BYTES = 256 << 20
+# More requests for smaller objects would cost what their threads gain.
+_SHORTEST_SHARE_BYTES = 64 << 20
+
+
+def longest_extent_bytes(volume_bytes: int, chunk_size_bytes: int,
+                         block_size_bytes: int, parallelism: int) -> int:
+    """How much of a volume one object is to hold at most.
+
+    A volume of few chunks becomes more objects than it has to, two for each
+    that is in work at once: one object has one md5, which is one thread's
+    work. 1 GiB without compression took 2.6 s as one object, and 1.5 s as 16,
+    on two cores.
+
+    :param chunk_size_bytes: what it never exceeds; whole blocks.
+    """
+    share = max(_SHORTEST_SHARE_BYTES, volume_bytes // (2 * parallelism))
+    share -= share % block_size_bytes
+    return min(chunk_size_bytes, max(share, block_size_bytes))
 
 
 def plan_extents(regions: Iterable[Region], maximum_bytes: int,

@@ -37,6 +37,8 @@ from oslo_config import cfg
 from chunked_backup import driver
 from chunked_backup import errors
 from chunked_backup import opts
+from chunked_backup.flow.buffers import BufferPool
+from chunked_backup.flow.direct import DirectStream
 
 GROUP = cfg.OptGroup('chunked_backup_posix',
                      title='Chunked backups in a directory')
@@ -76,6 +78,7 @@ _LONGEST_CONTAINER = 255  # characters, as Cinder has it
 _CATALOGUE = 'catalogue'
 
 _READ_BYTES = 1 << 20
+_STAGE_BYTES = 1 << 20
 _MAKE_ATTEMPTS = 50
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -98,6 +101,7 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
     """
 
     takes_memoryviews = True
+    spool_bytes = _STAGE_BYTES
     cinder_driver = 'cinder.backup.drivers.posix.PosixBackupDriver'
 
     def __init__(self, context: Any = None,
@@ -111,6 +115,7 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
                          mine.enable_progress_timer)
         self.backup_path = backup_path or mine.path or default_path(
             conf, 'backup', 'chunked-backup')
+        self._stages = BufferPool(_STAGE_BYTES)
 
     @staticmethod
     def get_driver_options() -> list[cfg.Opt]:
@@ -162,8 +167,10 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
         _check_object_name(object_name)
         classified = functools.partial(self._classified, container,
                                        object_name, errors.ContainerNotFound)
-        with self._directory(container) as directory:
-            writer = _Writer(directory, object_name, classified, exclusive)
+        with (self._directory(container) as directory,
+              self._stages.borrow() as stage):
+            writer = _Writer(directory, object_name, classified, exclusive,
+                             stage)
             try:
                 yield writer
                 writer.commit()
@@ -321,10 +328,12 @@ class _Writer:
 
     :param classified: a context manager that turns errors into ours.
     :param exclusive: whether a file of the object's name stays as it is.
+    :param stage: a buffer for the time that the writer is in use.
     """
 
     def __init__(self, directory: int, object_name: str,
-                 classified: Callable, exclusive: bool) -> None:
+                 classified: Callable, exclusive: bool,
+                 stage: memoryview) -> None:
         self._directory = directory
         self._object_name = object_name
         self._classified = classified
@@ -337,19 +346,19 @@ class _Writer:
                 self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL
                 | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE_MODE,
                 dir_fd=directory)
+        self._stream = DirectStream(self._descriptor, stage)
 
     def write(self, data: bytes | memoryview) -> int:
         view = memoryview(data).cast('B')
-        written = 0
         with self._classified():
-            while written < len(view):
-                written += os.write(self._descriptor, view[written:])
-        self._size_bytes += written
-        return written
+            self._stream.write(view)
+        self._size_bytes += len(view)
+        return len(view)
 
     def commit(self) -> None:
         """Have everything on the disk, then under the object's name."""
         with self._classified():
+            self._stream.finish()
             os.fchmod(self._descriptor, _FILE_MODE)  # whatever the umask
             os.fsync(self._descriptor)
             size_bytes = os.fstat(self._descriptor).st_size

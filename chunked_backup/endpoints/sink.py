@@ -23,6 +23,7 @@ from typing import Any
 
 from chunked_backup import errors
 from chunked_backup.endpoints import source as source_module
+from chunked_backup.flow import direct
 from chunked_backup.flow import native
 from chunked_backup.flow.descriptor import Descriptor
 
@@ -93,6 +94,9 @@ class FileSink(VolumeSink):
         mode = os.fstat(descriptor).st_mode
         self._is_regular = stat.S_ISREG(mode)
         self._is_block = stat.S_ISBLK(mode)
+        self._direct = None
+        if self._is_regular or self._is_block:
+            self._direct = direct.open_direct(descriptor)
 
     def prepare(self, volume_bytes: int) -> None:
         size = source_module.device_size_bytes(self._descriptor.number)
@@ -110,6 +114,14 @@ class FileSink(VolumeSink):
                 reason=os.strerror(exc.errno)) from exc
 
     def _write_once(self, offset: int, data: memoryview) -> int:
+        past_cache = self._direct
+        if past_cache is not None and direct.may_take(offset, data):
+            try:
+                return os.pwrite(past_cache.number, data, offset)
+            except OSError as exc:
+                if not direct.is_refusal(exc):
+                    raise
+                self._direct = None
         return os.pwrite(self._descriptor.number, data, offset)
 
     def _zero_fast(self, start: int, end: int) -> bool:

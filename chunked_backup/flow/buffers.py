@@ -13,19 +13,21 @@
 """Buffers that are used again."""
 
 import contextlib
+import mmap
 from collections.abc import Iterator
 
 
 class BufferPool:
     """Hands out equal buffers; as many exist as were ever used at once.
 
-    A fresh ``bytearray`` of 1 MiB costs as much as reading one, and keeping
-    the same few ones is what holds the memory of a job flat.
+    Fresh memory of 1 MiB costs as much as reading into it, and keeping the
+    same few buffers is what holds the memory of a job flat. They begin on
+    pages, which writing past the page cache asks for.
     """
 
     def __init__(self, buffer_bytes: int) -> None:
         self.buffer_bytes = buffer_bytes
-        self._free: list[bytearray] = []
+        self._free: list[mmap.mmap] = []
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[memoryview]:
@@ -33,7 +35,8 @@ class BufferPool:
         try:
             buffer = self._free.pop()
         except IndexError:
-            buffer = bytearray(self.buffer_bytes)
+            buffer = mmap.mmap(-1, self.buffer_bytes, flags=(
+                mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         try:
             yield memoryview(buffer)
         finally:

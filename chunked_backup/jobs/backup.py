@@ -35,6 +35,7 @@ from typing import Any
 
 from chunked_backup import errors
 from chunked_backup.blocks import digests
+from chunked_backup.blocks.extents import longest_extent_bytes
 from chunked_backup.blocks.extents import plan_extents
 from chunked_backup.endpoints.source import VolumeSource
 from chunked_backup.flow.buffers import BufferPool
@@ -179,9 +180,12 @@ class BackupJob:
 
     def _named_extents(self, regions: Iterable[Region]
                        ) -> Iterator[tuple[str, Extent]]:
-        extents = plan_extents(regions, self._settings.chunk_size_bytes,
-                               self._settings.block_size_bytes,
-                               self._settings.merge_gap_bytes)
+        settings = self._settings
+        longest = longest_extent_bytes(
+            self._source.size_bytes, settings.chunk_size_bytes,
+            settings.block_size_bytes, settings.parallelism)
+        extents = plan_extents(regions, longest, settings.block_size_bytes,
+                               settings.merge_gap_bytes)
         for number, extent in enumerate(extents, start=1):
             yield (CURRENT.names.data_object(self._record.prefix, number),
                    extent)

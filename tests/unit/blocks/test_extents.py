@@ -94,3 +94,23 @@ def test_regions_are_drawn_only_when_needed():
     found = extents.plan_extents(regions(), 8 * BLOCK, BLOCK)
     next(found)
     assert len(drawn) == 2
+
+
+@pytest.mark.parametrize('volume, chunk, parallelism, longest', [
+    (1 << 30, 2000 << 20, 8, 64 << 20),   # small: more objects than chunks
+    (100 << 30, 2000 << 20, 8, 2000 << 20),
+    (16 << 30, 2000 << 20, 8, 1 << 30),
+    (16 << 30, 2000 << 20, 1, 2000 << 20),
+    (1 << 20, 2000 << 20, 8, 64 << 20),
+    (1 << 30, BLOCK, 8, BLOCK),           # a small chunk is the operator's
+])
+def test_a_volume_of_few_chunks_is_shared_out(volume, chunk, parallelism,
+                                              longest):
+    assert extents.longest_extent_bytes(volume, chunk, BLOCK,
+                                        parallelism) == longest
+
+
+def test_the_longest_extent_is_whole_blocks():
+    block = 3 * (100 << 20)
+    assert extents.longest_extent_bytes(1 << 40, 4 * block, block,
+                                        10_000) == block

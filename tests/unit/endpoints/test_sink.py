@@ -11,6 +11,7 @@
 # under the License.
 
 import errno
+import fcntl
 import io
 import os
 
@@ -18,6 +19,7 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup.endpoints import sink
+from chunked_backup.flow.buffers import BufferPool
 from tests.unit import harness
 
 MIB = 1 << 20
@@ -214,3 +216,42 @@ def test_the_sink_of_a_verification_keeps_nothing():
     null.zero(0, 1 << 60)
     null.flush()
     assert vars(null) == {'_is_new': True}
+
+
+def test_whole_pages_are_written_past_the_cache_and_the_rest_through_it(
+        target, monkeypatch):
+    direct = []
+    real_pwrite = os.pwrite
+
+    def pwrite(descriptor, data, offset):
+        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        direct.append((offset, bool(flags & os.O_DIRECT)))
+        return real_pwrite(descriptor, data, offset)
+
+    opened = sink.open_sink(target, is_new=True)
+    opened.prepare(MIB)
+    monkeypatch.setattr(os, 'pwrite', pwrite)
+    with BufferPool(8192).borrow() as buffer:
+        buffer[:] = os.urandom(8192)
+        opened.write(4096, buffer)
+        opened.write(12288, buffer[:10])
+        assert content(target)[4096:12298] == bytes(buffer) + buffer[:10]
+    assert direct == [(4096, True), (12288, False)]
+
+
+def test_what_may_not_be_written_past_the_cache_is_written_through_it(
+        target, monkeypatch):
+    real_pwrite = os.pwrite
+
+    def refuse(descriptor, data, offset):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real_pwrite(descriptor, data, offset)
+
+    opened = sink.open_sink(target, is_new=True)
+    opened.prepare(MIB)
+    monkeypatch.setattr(os, 'pwrite', refuse)
+    with BufferPool(8192).borrow() as buffer:
+        buffer[:] = os.urandom(8192)
+        opened.write(4096, buffer)
+        assert content(target)[4096:12288] == bytes(buffer)
