@@ -41,6 +41,35 @@ def write_mixed(path, size_bytes, seed=1):
     return path
 
 
+def change_blocks(path, share, seed, block_bytes=32768):
+    """Fill a share of a file's blocks, chosen at random, with new bytes.
+
+    :returns: how many.
+    """
+    source = random.Random(seed)
+    with open(path, 'r+b') as file:
+        blocks = file.seek(0, 2) // block_bytes
+        chosen = sorted(source.sample(range(blocks), int(blocks * share)))
+        for block in chosen:
+            file.seek(block * block_bytes)
+            file.write(source.randbytes(block_bytes))
+    return len(chosen)
+
+
+def write_sparse(path, size_bytes, data_bytes, seed=1):
+    """A file with holes: its data, which does not compress, lies in pieces of
+    4 MiB at random places."""
+    source = random.Random(seed)
+    piece_bytes = 4 * _PIECE_BYTES
+    with open(path, 'wb') as file:
+        file.truncate(size_bytes)
+        for place in sorted(source.sample(range(size_bytes // piece_bytes),
+                                          data_bytes // piece_bytes)):
+            file.seek(place * piece_bytes)
+            file.write(source.randbytes(piece_bytes))
+    return path
+
+
 def _text(source):
     """Pieces of phrases that come again now and then, made of words of which
     few are frequent and most are rare."""
