@@ -35,6 +35,7 @@
     │   ├── InvalidEntry              an entry that no file tree can have
     │   └── IncompleteChain           a manifest or a range is missing
     ├── VolumeIOError                 the source or the target device failed
+    ├── TreeTargetFailed              no file can be restored any more
     ├── DriverError                   the store failed
     │   ├── ObjectNotFound
     │   ├── ContainerNotFound
@@ -165,6 +166,11 @@ class IncompleteChain(CorruptBackup):
 
 class VolumeIOError(ChunkedBackupError):
     template = '%(operation)s at offset %(offset)s failed: %(reason)s'
+    exit_code = 6
+
+
+class TreeTargetFailed(ChunkedBackupError):
+    template = 'the restore ended at %(path)s: %(reason)s'
     exit_code = 6
 
 

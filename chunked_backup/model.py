@@ -95,6 +95,21 @@ class StoredObject(NamedTuple):
         return self.offset + self.length
 
 
+class Segment(NamedTuple):
+    """A part of a stream that is one stored object.
+
+    :param length: how many bytes of the stream it holds.
+    :param compression: the spelling of its codec, ``none`` when stored as it
+        is.
+    :param digest: blake3 of the stored bytes.
+    """
+
+    length: int
+    stored_bytes: int
+    compression: str
+    digest: bytes
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackupSummary:
     """What a finished backup tells its host."""

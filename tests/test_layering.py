@@ -32,7 +32,7 @@ BLOCKS = VALUES | {'blocks'}
 FLOW = BLOCKS | {'flow'}
 MIDDLE = FLOW | {'store', 'formats', 'endpoints', 'trees'}
 JOBS = MIDDLE | {'jobs'}
-SEAMS = JOBS | {'driver', 'host', 'loader', 'opts'}
+SEAMS = JOBS | {'driver', 'engine', 'host', 'loader', 'opts'}
 
 #: What each part of the package may import of the others. Where a part is a
 #: package, its modules may import each other.
@@ -42,7 +42,7 @@ MAY_IMPORT = {
     'blocks': VALUES,
     'flow': BLOCKS,
     'store': FLOW,
-    'formats': FLOW,
+    'formats': FLOW | {'trees'},
     'endpoints': FLOW,
     'trees': FLOW,
     'jobs': MIDDLE,
@@ -51,13 +51,15 @@ MAY_IMPORT = {
     'opts': BLOCKS,
     'driver': SEAMS,
     'drivers': SEAMS,
-    'hosts': SEAMS,
+    'engine': JOBS,
+    'engines': SEAMS | {'delta'},
+    'hosts': SEAMS | {'engines'},
     'testing': SEAMS,
-    'cmd': SEAMS | {'hosts', 'testing'},
+    'cmd': SEAMS | {'engines', 'hosts', 'testing'},
     '__main__': {'cmd'},
 }
 
-PLUGINS = {'__main__', 'drivers', 'hosts', 'cmd', 'testing'}
+PLUGINS = {'__main__', 'drivers', 'engines', 'hosts', 'cmd', 'testing'}
 
 #: The only modules that may import a library.
 ONLY_IN = {

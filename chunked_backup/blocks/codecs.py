@@ -33,6 +33,7 @@ from the start.
 """
 
 import bz2
+import io
 from collections.abc import Generator
 from typing import Protocol
 
@@ -127,6 +128,19 @@ def compress(spelling: str, data: memoryview | bytes) -> bytes:
     """Compress one piece as an object of its own."""
     stream = compressor(spelling, len(data))
     return bytes(stream.compress(data)) + stream.flush()
+
+
+def decompress(spelling: str, stored: bytes, length: int) -> bytes:
+    """The plain bytes of one object; never more than one above ``length``.
+
+    :raises DecodeError: the bytes are no such stream.
+    """
+    stream = decompressor(spelling, io.BytesIO(stored))
+    plain = bytearray()
+    while len(plain) <= length and (
+            data := stream.read(length + 1 - len(plain))):
+        plain += data
+    return bytes(plain)
 
 
 def decompressor(spelling: str, source: Source) -> Decompressor:

@@ -98,11 +98,17 @@ class Command(display.DisplayCommandBase):
         # Imported here: --help needs neither the core nor its libraries.
         from chunked_backup.hosts.standalone.service import VolumeService
 
+        return VolumeService(*self.driver_and_progress(parsed_args, progress))
+
+    def driver_and_progress(self, parsed_args: argparse.Namespace,
+                            progress: str | None
+                            ) -> tuple[Any, ProgressBar | None]:
+        """The configured driver, and who is told of progress."""
         name = self.configure(parsed_args)
         driver = loader.load(loader.DRIVERS, name)(None)
         if progress is not None and self._wants_progress(parsed_args):
             self._progress_bar = ProgressBar(progress)
-        return VolumeService(driver, self._progress_bar)
+        return driver, self._progress_bar
 
     def configure(self, parsed_args: argparse.Namespace) -> str:
         """Read the configuration.
@@ -166,3 +172,13 @@ class Lines(columns.FormattableColumn):
 
     def human_readable(self) -> str:
         return '\n'.join(str(item) for item in self._value)
+
+
+def columns_of(values: dict[str, Any]) -> tuple[list, list]:
+    """What a command shows of one thing, by name."""
+    return list(values), list(values.values())
+
+
+def path_text(path: bytes) -> str:
+    """A path within a tree; bytes that are no UTF-8 are shown as escapes."""
+    return path.decode(errors='backslashreplace') or '.'

@@ -28,7 +28,7 @@ class ProgressBar:
         self._backup_id: str | None = None
 
     def __call__(self, backup: Any, done_bytes: int,
-                 total_bytes: int) -> None:
+                 total_bytes: int | None) -> None:
         if backup.id != self._backup_id:
             self.close()
             self._backup_id = backup.id
@@ -40,7 +40,7 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
 
-    def _new_bar(self, total_bytes: int) -> Any:
+    def _new_bar(self, total_bytes: int | None) -> Any:
         import tqdm  # 0.1 s that only a terminal needs
         return tqdm.tqdm(
             desc=self._text, total=total_bytes, unit='B', unit_scale=True,

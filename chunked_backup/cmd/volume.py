@@ -57,7 +57,7 @@ class BackupVolume(base.Command, show.ShowOne):
             parsed_args.path, parsed_args.volume_id, parsed_args.name,
             parsed_args.description, parsed_args.incremental,
             parsed_args.parent)
-        return _columns({
+        return base.columns_of({
             'status': str(backup.status),
             'volume_id': backup.volume_id,
             'parent_id': backup.parent_id,
@@ -97,7 +97,7 @@ class RestoreVolume(base.Command, show.ShowOne):
                                   parsed_args.force, parsed_args.salvage)
         if summary.bad_ranges:
             self.exit_code = EXIT_SALVAGED
-        return _columns({
+        return base.columns_of({
             'path': parsed_args.path,
             'size': base.Size(summary.volume_bytes),
             'objects': summary.object_count,
@@ -140,7 +140,7 @@ class ShowBackup(base.Command, show.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         service = self.service(parsed_args)
         backup = service.find(parsed_args.backup)
-        return _columns({
+        return base.columns_of({
             'id': backup.id,
             'name': backup.display_name,
             'description': backup.display_description,
@@ -226,10 +226,6 @@ class BadRanges(base.columns.FormattableColumn):
 
     def machine_readable(self) -> Any:
         return [bad._asdict() for bad in self._value]
-
-
-def _columns(values: dict[str, Any]) -> tuple[list, list]:
-    return list(values), list(values.values())
 
 
 def _seconds(created_at: str) -> str:

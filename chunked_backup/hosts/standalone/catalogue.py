@@ -16,46 +16,57 @@ Each record is an object of its own, so that two machines that write to one
 repository do not overwrite each other's.
 """
 
+from typing import Any
+
 from oslo_log import log as logging
 
 from chunked_backup import errors
 from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.hosts.standalone.record import InvalidRecord
+from chunked_backup.hosts.standalone.record import Record
 from chunked_backup.store.object_store import ObjectStore
 
 LOG = logging.getLogger(__name__)
 
-_PREFIX = 'chunked_backup_record_'
+#: What the names of records of volumes, and of trees, begin with.
+VOLUMES = 'chunked_backup_record_'
+TREES = 'chunked_backup_tree_'
 _LARGEST_RECORD_BYTES = 1 << 20
 
 
 class Catalogue:
-    """All records of the repository behind a driver."""
+    """All records of one kind in the repository behind a driver.
 
-    def __init__(self, driver) -> None:
-        self._driver = driver
+    :param kind: the class of the records.
+    :param prefix: the beginning of their objects' names.
+    """
+
+    def __init__(self, driver: Any, kind: type[Record] = Backup,
+                 prefix: str = VOLUMES) -> None:
+        self._kind = kind
+        self._prefix = prefix
         self._store = ObjectStore(driver, driver.catalogue_container)
 
     def create(self) -> None:
         """Make the place for records, if need be."""
         self._store.create()
 
-    def save(self, backup: Backup) -> None:
+    def save(self, backup: Record) -> None:
         """Store a record durably, in place of an older one."""
-        self._store.put_bytes(_PREFIX + backup.id, backup.to_json())
+        self._store.put_bytes(self._prefix + backup.id, backup.to_json())
 
-    def load(self, backup_id: str) -> Backup:
+    def load(self, backup_id: str) -> Any:
         """:raises BackupNotFound: there is no such record.
         :raises CorruptBackup: it cannot be read.
         """
         try:
-            with self._store.reader(_PREFIX + backup_id) as reader:
+            with self._store.reader(self._prefix + backup_id) as reader:
                 data = bytearray()
                 while piece := reader.read(_LARGEST_RECORD_BYTES):
                     data += piece
                     if len(data) > _LARGEST_RECORD_BYTES:
                         raise InvalidRecord('it is too long')
-            backup = Backup.from_json(bytes(data))
+            backup = self._kind.from_json(bytes(data))
             if backup.id != backup_id:
                 raise InvalidRecord(f'it is of backup {backup.id}')
             return backup
@@ -72,12 +83,12 @@ class Catalogue:
     def ids(self) -> list[str]:
         """The ids of all records, sorted."""
         try:
-            names = self._store.names(_PREFIX)
+            names = self._store.names(self._prefix)
         except (errors.ContainerNotFound, errors.RepositoryNotFound):
             return []  # nothing was ever backed up here
-        return sorted(name.removeprefix(_PREFIX) for name in names)
+        return sorted(name.removeprefix(self._prefix) for name in names)
 
-    def backups(self) -> list[Backup]:
+    def backups(self) -> list[Any]:
         """All records that can be read, oldest first; the others are logged
         and left out."""
         backups = []
@@ -92,4 +103,4 @@ class Catalogue:
                                                    backup.id))
 
     def remove(self, backup_id: str) -> None:
-        self._store.delete([_PREFIX + backup_id])
+        self._store.delete([self._prefix + backup_id])

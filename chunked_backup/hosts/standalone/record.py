@@ -14,7 +14,7 @@
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, Self
 
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import Status
@@ -26,8 +26,36 @@ class InvalidRecord(Exception):
     """What is stored is no record."""
 
 
+class Record:
+    """What is kept of a backup, as JSON; subclasses are dataclasses."""
+
+    def to_json(self) -> bytes:
+        fields = {'version': _VERSION, **dataclasses.asdict(self)}
+        return json.dumps(fields, sort_keys=True, indent=2).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """:raises InvalidRecord: it is no record of a version known here."""
+        try:
+            fields = json.loads(data)
+        except (ValueError, RecursionError) as exc:
+            raise InvalidRecord(f'it is no JSON ({exc})') from exc
+        if not isinstance(fields, dict):
+            raise InvalidRecord('it is no map')
+        if fields.pop('version', None) != _VERSION:
+            raise InvalidRecord('its version is unknown')
+        for field in dataclasses.fields(cls):
+            value = fields.get(field.name)
+            if not isinstance(value, field.type) or isinstance(value, bool):
+                raise InvalidRecord(f'{field.name} is {value!r}')
+        # Fields of later releases are left out.
+        return cls(**{field.name: fields[field.name]
+                      for field in dataclasses.fields(cls)
+                      if field.name in fields})
+
+
 @dataclasses.dataclass
-class Backup:
+class Backup(Record):
     """One backup, as the drivers' verbs take it.
 
     The names are those of Cinder's backups, and items may be had like
@@ -77,27 +105,3 @@ class Backup:
             created_at=self.created_at, status=self.status,
             manifest_sha256=self.manifest_sha256,
             digest_table_sha256=self.digest_table_sha256)
-
-    def to_json(self) -> bytes:
-        fields = {'version': _VERSION, **dataclasses.asdict(self)}
-        return json.dumps(fields, sort_keys=True, indent=2).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes) -> 'Backup':
-        """:raises InvalidRecord: it is no record of a version known here."""
-        try:
-            fields = json.loads(data)
-        except (ValueError, RecursionError) as exc:
-            raise InvalidRecord(f'it is no JSON ({exc})') from exc
-        if not isinstance(fields, dict):
-            raise InvalidRecord('it is no map')
-        if fields.pop('version', None) != _VERSION:
-            raise InvalidRecord('its version is unknown')
-        for field in dataclasses.fields(cls):
-            value = fields.get(field.name)
-            if not isinstance(value, field.type) or isinstance(value, bool):
-                raise InvalidRecord(f'{field.name} is {value!r}')
-        # Fields of later releases are left out.
-        return cls(**{field.name: fields[field.name]
-                      for field in dataclasses.fields(cls)
-                      if field.name in fields})

@@ -1,0 +1,55 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The record of one backup of a tree."""
+
+import dataclasses
+import datetime
+
+from chunked_backup.hosts.standalone.record import Record
+from chunked_backup.model import Status
+
+
+@dataclasses.dataclass
+class TreeBackup(Record):
+    """One backup of a tree.
+
+    :param name: what its user calls the chain.
+    :param source: the path it was made from; ``host`` is the machine.
+    :param level: how many backups it is built on.
+    :param totals: see ``jobs.tree_backup.Totals``.
+    """
+
+    id: str
+    name: str
+    parent_id: str | None = None
+    status: str = Status.CREATING
+    created_at: str = ''
+    container: str | None = None
+    prefix: str | None = None
+    engine: str = ''
+    source: str = ''
+    host: str = ''
+    level: int = 0
+    totals: dict = dataclasses.field(default_factory=dict)
+    manifest_sha256: str | None = None
+    fail_reason: str | None = None
+
+    @property
+    def volume_id(self) -> str:
+        """Drivers ask for it when they choose a container."""
+        return self.id
+
+    @property
+    def created(self) -> datetime.datetime:
+        """When its making began."""
+        return datetime.datetime.fromisoformat(self.created_at)

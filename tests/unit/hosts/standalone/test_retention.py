@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import dataclasses
+import datetime
+
+import pytest
+
+from chunked_backup.hosts.standalone import retention
+
+
+@dataclasses.dataclass
+class Backup:
+    id: str
+    created: datetime.datetime
+    parent_id: str | None = None
+
+
+def backups(*hours, chain=()):
+    """Backups of so many hours after a Monday's midnight."""
+    monday = datetime.datetime(2026, 6, 1).astimezone()
+    return [Backup(str(number), monday + datetime.timedelta(hours=hour),
+                   dict(chain).get(number))
+            for number, hour in enumerate(hours)]
+
+
+def kept(backups, **keep):
+    return [each.backup.id for each in retention.decide(backups, keep)
+            if each.reasons]
+
+
+def test_last_keeps_the_newest():
+    assert kept(backups(0, 1, 2, 3), last=2) == ['2', '3']
+
+
+def test_daily_keeps_the_newest_of_each_day():
+    assert kept(backups(1, 2, 25, 26, 49), daily=2) == ['3', '4']
+
+
+def test_days_without_a_backup_do_not_count():
+    assert kept(backups(1, 24 * 10, 24 * 20), daily=3) == ['0', '1', '2']
+
+
+@pytest.mark.parametrize('rule, hours, expected', [
+    ('hourly', (0, 0.5, 1.2), ['1', '2']),
+    ('weekly', (0, 24 * 6, 24 * 7), ['1', '2']),
+    ('monthly', (0, 24 * 29, 24 * 30), ['1', '2']),
+    ('yearly', (0, 24 * 213, 24 * 214), ['1', '2']),
+])
+def test_each_rule_has_its_period(rule, hours, expected):
+    assert kept(backups(*hours), **{rule: 9}) == expected
+
+
+def test_rules_add_up():
+    assert kept(backups(1, 2, 25, 26), last=1, daily=2) == ['1', '3']
+
+
+def test_what_a_kept_one_is_built_on_is_kept():
+    chain = backups(0, 24, 48, 72, chain={1: '0', 2: '1', 3: '0'}.items())
+    decisions = retention.decide(chain, {'last': 1})
+    assert [bool(each.reasons) for each in decisions] == [
+        True, False, False, True]
+    assert decisions[0].reasons == ('needed by 3',)
+
+
+def test_each_has_a_decision_oldest_first():
+    chain = backups(5, 3, 4)
+    assert [each.backup.id for each in retention.decide(chain, {})] == [
+        '1', '2', '0']
