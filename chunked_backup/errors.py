@@ -33,6 +33,9 @@
     ├── CorruptBackup                 what is stored contradicts itself
     │   ├── CorruptObject             ... at a known object and offset
     │   ├── InvalidEntry              an entry that no file tree can have
+    │   ├── SignatureError            what is no signature of a file
+    │   ├── DeltaError                what is no delta of a file
+    │   ├── PatchError                the delta and the old version disagree
     │   └── IncompleteChain           a manifest or a range is missing
     ├── VolumeIOError                 the source or the target device failed
     ├── TreeTargetFailed              no file can be restored any more
@@ -158,6 +161,21 @@ class CorruptObject(CorruptBackup):
 
 class InvalidEntry(CorruptBackup):
     template = 'the entry %(path)r of a file tree is refused: %(reason)s'
+
+
+class SignatureError(CorruptBackup):
+    template = 'the signature %(name)s is refused: %(reason)s'
+
+
+class DeltaError(CorruptBackup):
+    """``offset`` is the position in the delta, in bytes."""
+
+    template = ('the delta %(name)s is refused at offset %(offset)s: '
+                '%(reason)s')
+
+
+class PatchError(CorruptBackup):
+    template = 'the new version of %(name)s cannot be made: %(reason)s'
 
 
 class IncompleteChain(CorruptBackup):

@@ -28,7 +28,7 @@ PACKAGE = 'chunked_backup'
 ROOT = pathlib.Path(__file__).parents[1] / PACKAGE
 
 VALUES = {'errors', 'model'}
-BLOCKS = VALUES | {'blocks'}
+BLOCKS = VALUES | {'blocks', 'delta'}
 FLOW = BLOCKS | {'flow'}
 MIDDLE = FLOW | {'store', 'formats', 'endpoints', 'trees'}
 JOBS = MIDDLE | {'jobs'}
@@ -40,6 +40,7 @@ MAY_IMPORT = {
     'errors': set(),
     'model': set(),
     'blocks': VALUES,
+    'delta': VALUES,
     'flow': BLOCKS,
     'store': FLOW,
     'formats': FLOW | {'trees'},
@@ -76,7 +77,7 @@ NOT_PURE = {'asyncio', 'concurrent', 'datetime', 'multiprocessing', 'os',
             'tempfile', 'threading', 'time'}
 
 #: What costs time to import and few commands need.
-LAZY = {'boto3', 'botocore', 'eventlet', 'keystoneauth1', 'numpy',
+LAZY = {'blake3', 'boto3', 'botocore', 'eventlet', 'keystoneauth1', 'numpy',
         'swiftclient', 'tqdm', 'zstandard'}
 
 
@@ -149,6 +150,14 @@ def test_jobs_and_below_know_no_configuration_and_never_log(module):
     if part_of(module) in ('errors', 'model', 'blocks')])
 def test_blocks_are_pure(module):
     assert not libraries(MODULES[module]) & NOT_PURE
+
+
+@pytest.mark.parametrize('module', [
+    module for module in MODULES if part_of(module) == 'delta'])
+def test_deltas_are_pure_but_for_a_random_seed_and_a_rename(module):
+    assert libraries(MODULES[module]) & NOT_PURE <= {
+        'delta.signature': {'secrets'}, 'delta.api': {'os'}}.get(
+            module, set())
 
 
 def test_the_test_sees_the_package():

@@ -35,6 +35,7 @@ EXPECTED = {
     **dict.fromkeys(
         ('InvalidInput', 'InvalidName', 'InvalidTree', 'InvalidEntry',
          'TargetNotEmpty', 'TreeNotEmpty',
+         'SignatureError', 'DeltaError', 'PatchError',
          'FullBackupRequired', 'RecordError', 'AmbiguousBackup',
          'BackupInUse', 'BackupNotRestorable', 'CorruptBackup',
          'CorruptObject', 'IncompleteChain'), exception.InvalidBackup),

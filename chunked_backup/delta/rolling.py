@@ -1,0 +1,154 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The weak hash: of whole blocks, and of the window at every byte offset.
+
+A window is seen as a sequence of words. Its hash is the polynomial of those
+words in a secret odd multiplier, in 64-bit arithmetic; the upper 32 bits are
+what is recorded. From one window to the next one word further only two words
+matter, so the hashes of many windows are one cumulative sum.
+
+Words are of four bytes where the block size allows it. Windows at offsets
+that differ by less than a word are then independent sequences, which halves
+the time of the sum (0.7 against 1.7 ns an offset), and a block is hashed four
+times as fast as byte by byte. Only the upper half is used because in it every
+bit of every word counts.
+"""
+
+import functools
+
+import numpy
+
+#: Offsets in one step: all arrays of a step stay in the second-level cache.
+OFFSETS = 1 << 15
+
+#: Bytes behind the last window that ``roll`` may look at, whatever they hold.
+SLACK_BYTES = 8
+
+_WORDS = 1 << 15
+_MODULUS = 1 << 64
+
+
+class RollingHash:
+    """The hash of windows of ``block_size_bytes``.
+
+    :param multiplier: an odd number below 2**64.
+    """
+
+    def __init__(self, block_size_bytes: int, multiplier: int) -> None:
+        self._block_size_bytes = block_size_bytes
+        self._word_bytes = 1 if block_size_bytes % 4 else 4
+        self._dtype = numpy.dtype('u1' if block_size_bytes % 4 else '<u4')
+        self._multiplier = numpy.uint64(multiplier)
+        count = block_size_bytes // self._word_bytes
+        self._weights = _powers(multiplier, count)[::-1].copy()
+        self._leaving = numpy.uint64(pow(multiplier, count, _MODULUS))
+
+    def hash_blocks(self, data) -> numpy.ndarray:
+        """The hashes of whole blocks that follow each other.
+
+        :param data: bytes-like, a multiple of the block size.
+        :returns: an array of uint32.
+        """
+        return _upper(self._sums(data, 0, len(data)
+                                 // self._block_size_bytes))
+
+    def roll(self, buffer: numpy.ndarray, start: int, count: int,
+             state: numpy.ndarray | None = None
+             ) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The hashes of the windows at ``count`` offsets from ``start``.
+
+        :param buffer: uint8, and SLACK_BYTES longer than the last window.
+        :param count: up to OFFSETS.
+        :param state: what the call for the offsets just before has returned;
+            its count was a multiple of four.
+        :returns: an array of uint32, and a state.
+        """
+        rows = -(-count // self._word_bytes)
+        sums, entering, leaving = (array[:rows] for array in self._scratch)
+        entering[0] = (self._first(buffer, start) if state is None else
+                       state + self._words(buffer, start - self._word_bytes
+                                           + self._block_size_bytes, 1)[0])
+        self._spread(buffer, start, leaving)
+        leaving *= self._leaving
+        if rows > 1:
+            self._spread(buffer, start + self._block_size_bytes, entering[1:])
+            entering[1:] -= leaving[:-1]
+            # Dividing by growing powers makes the recurrence a plain sum.
+            entering[1:] *= self._inverse_powers[1:rows]
+        numpy.cumsum(entering, axis=0, out=sums)
+        sums *= self._ascending_powers[:rows]
+        return (_upper(sums.reshape(-1)[:count]),
+                sums[-1] * self._multiplier - leaving[-1])
+
+    def _sums(self, data, offset: int, blocks: int) -> numpy.ndarray:
+        count = len(self._weights)
+        words = numpy.ndarray((blocks, count), self._dtype, data, offset)
+        sums = numpy.zeros(blocks, numpy.uint64)
+        step = max(1, _WORDS // count)
+        for low in range(0, blocks, step):
+            for column in range(0, count, _WORDS):
+                part = words[low:low + step, column:column + _WORDS]
+                sums[low:low + step] += numpy.dot(
+                    part.astype(numpy.uint64),
+                    self._weights[column:column + _WORDS])
+        return sums
+
+    def _first(self, buffer: numpy.ndarray, start: int) -> numpy.ndarray:
+        return numpy.concatenate(
+            [self._sums(buffer, start + each, 1)
+             for each in range(self._word_bytes)])
+
+    def _words(self, buffer: numpy.ndarray, start: int,
+               rows: int) -> numpy.ndarray:
+        into = numpy.empty((rows, self._word_bytes), numpy.uint64)
+        self._spread(buffer, start, into)
+        return into
+
+    def _spread(self, buffer: numpy.ndarray, start: int,
+                into: numpy.ndarray) -> None:
+        """Fill a row with the words that begin at the next offsets."""
+        for each in range(self._word_bytes):
+            into[:, each] = numpy.ndarray(
+                len(into), self._dtype, buffer, start + each)
+
+    @functools.cached_property
+    def _scratch(self) -> tuple[numpy.ndarray, ...]:
+        # Kept, since memory that is new for each step costs page faults.
+        shape = OFFSETS // self._word_bytes, self._word_bytes
+        return tuple(numpy.empty(shape, numpy.uint64) for _ in range(3))
+
+    @functools.cached_property
+    def _ascending_powers(self) -> numpy.ndarray:
+        return _powers(int(self._multiplier),
+                       OFFSETS // self._word_bytes)[:, None]
+
+    @functools.cached_property
+    def _inverse_powers(self) -> numpy.ndarray:
+        return _powers(pow(int(self._multiplier), -1, _MODULUS),
+                       OFFSETS // self._word_bytes)[:, None]
+
+
+def _powers(base: int, count: int) -> numpy.ndarray:
+    powers = numpy.ones(count, numpy.uint64)
+    done = 1
+    while done < count:
+        more = min(done, count - done)
+        factor = numpy.uint64(pow(base, done, _MODULUS))
+        powers[done:done + more] = powers[:more] * factor
+        done += more
+    return powers
+
+
+def _upper(sums: numpy.ndarray) -> numpy.ndarray:
+    return (sums >> numpy.uint64(32)).astype(numpy.uint32)
