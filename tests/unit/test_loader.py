@@ -35,7 +35,7 @@ def test_names_are_sorted():
 @pytest.mark.parametrize('namespace, kind, known', [
     (loader.DRIVERS, 'driver', 'memory'),
     (loader.HOSTS, 'host', 'standalone'),
-    (loader.ENGINES, 'engine', 'none')])
+    (loader.ENGINES, 'engine', 'tar')])
 def test_an_unknown_name_is_an_error_that_names_the_known(namespace, kind,
                                                           known):
     with pytest.raises(errors.PluginNotFound) as caught:
