@@ -61,6 +61,7 @@ from chunked_backup.flow.rate import RateLimit
 from chunked_backup.host import Host
 from chunked_backup.jobs import chain as chains
 from chunked_backup.jobs.backup import BackupJob
+from chunked_backup.jobs.check import CheckJob
 from chunked_backup.jobs.delete import remove_objects
 from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.jobs.faults import Faults
@@ -68,8 +69,11 @@ from chunked_backup.jobs.restore import RestoreJob
 from chunked_backup.jobs.settings import Settings
 from chunked_backup.jobs.settings import objects_in_work
 from chunked_backup.model import BackupRecord
+from chunked_backup.model import CheckSummary
 from chunked_backup.model import RestoreSummary
 from chunked_backup.model import Status
+from chunked_backup.model import StoredObject
+from chunked_backup.model import Unfinished
 from chunked_backup.store.object_store import ObjectStore
 
 LOG = logging.getLogger(__name__)
@@ -233,6 +237,25 @@ class ChunkedBackupDriver(abc.ABC):
         """A backup in this container was deleted; a driver that gives each
         backup a container of its own removes it if it is empty."""
 
+    def get_object_ages(self, container: str,
+                        prefix: str) -> dict[str, float] | None:
+        """How old the objects are whose names begin with ``prefix``.
+
+        :returns: name -> how many seconds ago, on the store's own clock, it
+            was written; None where the store cannot tell.
+        :raises ContainerNotFound: there is no such container.
+        """
+        return None
+
+    def get_unfinished(self, container: str) -> Iterable[Unfinished]:
+        """What broken-off writes have left that is no object: temporary
+        files, uploads without an end, parts of no object."""
+        return ()
+
+    def discard_unfinished(self, container: str,
+                           unfinished: Unfinished) -> None:
+        """Remove one of these; one that is gone is as good."""
+
     def check_store(self) -> None:
         """See that the store can be used.
 
@@ -347,6 +370,27 @@ class ChunkedBackupDriver(abc.ABC):
                 backup, self.host.record(backup), NullSink(), lambda: None,
                 Faults(salvage=False), thorough=True)
             return summary
+
+    def check_backup(self, backup: Any,
+                     wanted: Callable[[StoredObject], bool]) -> CheckSummary:
+        """Look at what one backup has stored, ancestors left aside.
+
+        :param wanted: whether to read an object; each is looked for.
+        :raises CorruptBackup: its chain cannot be opened.
+        """
+        with self._translated(), DigestSpool() as spool:
+            record = self.host.record(backup)
+            monitor = self._monitor(backup, 0, lambda: None)
+            chain = self._open_chain(chains.open_chain, record, spool,
+                                     monitor)
+            names = self._aside(chain.levels[0].store.names, record.prefix,
+                                monitor=monitor)
+            monitor.total_bytes = sum(
+                stored.length for stored in chain.levels[0].manifest.objects)
+            return CheckJob(
+                chain, frozenset(names), wanted, monitor,
+                self._objects_in_work(chain.block_size_bytes),
+                self.conf.chunked_backup.executor).run()
 
     def delete_backup(self, backup: Any) -> None:
         """Delete what a backup stored; nothing there is as good."""
@@ -465,12 +509,9 @@ class ChunkedBackupDriver(abc.ABC):
             open_chain = functools.partial(chains.open_damaged_chain,
                                            report=damage.append)
         with DigestSpool() as spool:
-            chain = self._aside(
-                open_chain,
-                self.host.chain(record, complete=not faults.salvage),
-                functools.partial(self._open_store, monitor=monitor,
-                                  limit=limit),
-                spool, monitor=monitor)
+            chain = self._open_chain(
+                open_chain, record, spool, monitor, limit,
+                complete=not faults.salvage)
             for error in damage:
                 LOG.warning('The salvage goes on in spite of this: %s', error)
             monitor.total_bytes = chain.volume_bytes
@@ -479,6 +520,16 @@ class ChunkedBackupDriver(abc.ABC):
                 self._objects_in_work(chain.block_size_bytes), conf.executor,
                 thorough).run()
         return chain, summary
+
+    def _open_chain(self, open_chain: Callable, record: BackupRecord,
+                    spool: DigestSpool, monitor: Monitor,
+                    limit: RateLimit = UNLIMITED,
+                    complete: bool = True) -> chains.Chain:
+        return self._aside(
+            open_chain, self.host.chain(record, complete),
+            functools.partial(self._open_store, monitor=monitor,
+                              limit=limit),
+            spool, monitor=monitor)
 
     def _open_store(self, record: BackupRecord, monitor: Monitor,
                     limit: RateLimit = UNLIMITED) -> ObjectStore:

@@ -110,6 +110,19 @@ class Segment(NamedTuple):
     digest: bytes
 
 
+class Unfinished(NamedTuple):
+    """What a broken-off write has left in a store that is no object.
+
+    :param object_name: what was to be written, or None if that is not known.
+    :param age_s: how long ago, on the store's own clock, it last grew.
+    :param handle: what its driver knows it by.
+    """
+
+    object_name: str | None
+    age_s: float
+    handle: str
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackupSummary:
     """What a finished backup tells its host."""
@@ -128,6 +141,22 @@ class BadRange(NamedTuple):
     offset: int
     length: int
     reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CheckSummary:
+    """What the check of one backup tells its caller.
+
+    :param object_count: how many data objects it has.
+    :param read_count: how many of them were read.
+    :param fetched_bytes: stored bytes read from them.
+    :param problems: what is damaged, in sentences.
+    """
+
+    object_count: int
+    read_count: int
+    fetched_bytes: int
+    problems: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

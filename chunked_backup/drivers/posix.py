@@ -39,6 +39,7 @@ from chunked_backup import errors
 from chunked_backup import opts
 from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.direct import DirectStream
+from chunked_backup.model import Unfinished
 
 GROUP = cfg.OptGroup('chunked_backup_posix',
                      title='Chunked backups in a directory')
@@ -150,6 +151,37 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
                         if entry.name.startswith(prefix)
                         and _is_object_name(entry.name)
                         and not entry.is_dir(follow_symlinks=False)]
+
+    def get_object_ages(self, container: str,
+                        prefix: str) -> dict[str, float]:
+        return self._ages(container, lambda name: name.startswith(prefix)
+                          and _is_object_name(name))
+
+    def get_unfinished(self, container: str) -> Iterable[Unfinished]:
+        return [Unfinished(None, age_s, name) for name, age_s
+                in self._ages(container, _is_temporary_name).items()]
+
+    def discard_unfinished(self, container: str,
+                           unfinished: Unfinished) -> None:
+        with (self._directory(container) as directory,
+              self._classified(container),
+              contextlib.suppress(FileNotFoundError)):
+            os.unlink(unfinished.handle, dir_fd=directory)
+
+    def _ages(self, container: str,
+              wanted: Callable[[str], bool]) -> dict[str, float]:
+        ages = {}
+        with (self._directory(container) as directory,
+              self._classified(container)):
+            names = [name for name in os.listdir(directory) if wanted(name)]
+            now_s = _clock_s(directory)
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    found = os.stat(name, dir_fd=directory,
+                                    follow_symlinks=False)
+                    if not stat.S_ISDIR(found.st_mode):
+                        ages[name] = max(0.0, now_s - found.st_mtime)
+        return ages
 
     def get_object_writer(self, container: str, object_name: str,
                           extra_metadata: Any = None
@@ -474,6 +506,18 @@ def default_path(conf: cfg.ConfigOpts, in_state: str, in_data: str) -> str:
     data = os.environ.get('XDG_DATA_HOME') or os.path.expanduser(
         '~/.local/share')
     return os.path.join(data, in_data)
+
+
+def _clock_s(directory: int) -> float:
+    """The time of the file system, which may be another machine's."""
+    name = f'{_TEMPORARY_PREFIX}{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}'
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL
+                         | os.O_CLOEXEC, _FILE_MODE, dir_fd=directory)
+    try:
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+        os.unlink(name, dir_fd=directory)
 
 
 def _make_path(directory: int, parts: list[str]) -> None:

@@ -22,6 +22,7 @@ WARNING.
 
 import base64
 import contextlib
+import datetime
 import functools
 import hashlib
 import io
@@ -29,6 +30,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from email import utils
 from typing import Any
 
 from oslo_config import cfg
@@ -38,6 +40,7 @@ from chunked_backup import errors
 from chunked_backup import opts
 from chunked_backup.drivers import streams
 from chunked_backup.flow import native
+from chunked_backup.model import Unfinished
 
 GROUP = cfg.OptGroup('chunked_backup_s3', title='Chunked backups in S3')
 
@@ -232,6 +235,60 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
                 names.extend(entry['Key']
                              for entry in page.get('Contents', ()))
         return names
+
+    @native.on_hub
+    def get_object_ages(self, container: str,
+                        prefix: str) -> dict[str, float]:
+        _check_bucket(container)
+        ages: dict[str, float] = {}
+        with self._classified(container):
+            pages = self._connect().get_paginator(
+                'list_objects_v2').paginate(Bucket=container, Prefix=prefix)
+            for page in pages:
+                now = _date(page)
+                for entry in page.get('Contents', ()):
+                    ages[entry['Key']] = _age_s(now, entry['LastModified'])
+        return ages
+
+    @native.on_hub
+    def get_unfinished(self, container: str) -> Iterable[Unfinished]:
+        """Uploads in parts that were neither completed nor aborted."""
+        _check_bucket(container)
+        with self._classified(container):
+            pages = self._connect().get_paginator(
+                'list_multipart_uploads').paginate(Bucket=container)
+            return [Unfinished(upload['Key'],
+                               self._upload_age_s(container, upload, page),
+                               upload['UploadId'])
+                    for page in pages for upload in page.get('Uploads', ())]
+
+    def _upload_age_s(self, container: str, upload: Mapping[str, Any],
+                      page: Mapping[str, Any]) -> float:
+        """Since its newest part, or its beginning."""
+        newest = upload['Initiated']
+        try:
+            for parts in self._connect().get_paginator('list_parts').paginate(
+                    Bucket=container, Key=upload['Key'],
+                    UploadId=upload['UploadId']):
+                newest = max([newest, *(part['LastModified'] for part
+                                        in parts.get('Parts', ()))])
+        except self._client_error() as exc:
+            if _code(exc) != 'NoSuchUpload':  # it has just ended
+                raise
+            return 0.0
+        return _age_s(_date(page), newest)
+
+    def discard_unfinished(self, container: str,
+                           unfinished: Unfinished) -> None:
+        _check_bucket(container)
+        with self._classified(container, unfinished.object_name):
+            try:
+                self._request('abort_multipart_upload', Bucket=container,
+                              Key=unfinished.object_name,
+                              UploadId=unfinished.handle)
+            except self._client_error() as exc:
+                if _code(exc) != 'NoSuchUpload':
+                    raise
 
     def get_object_writer(self, container: str, object_name: str,
                           extra_metadata: Any = None
@@ -591,6 +648,16 @@ def _knows_condition(client: Any) -> bool:
     return all('IfNoneMatch' in client.meta.service_model.operation_model(
         operation).input_shape.members
         for operation in ('PutObject', 'CompleteMultipartUpload'))
+
+
+def _date(answer: Mapping[str, Any]) -> datetime.datetime:
+    """What time it was for the store when it answered."""
+    return utils.parsedate_to_datetime(
+        answer['ResponseMetadata']['HTTPHeaders']['date'])
+
+
+def _age_s(now: datetime.datetime, written: datetime.datetime) -> float:
+    return max(0.0, (now - written).total_seconds())
 
 
 def _code(error: Any) -> str:

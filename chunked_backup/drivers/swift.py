@@ -25,6 +25,7 @@ logger stays at WARNING.
 """
 
 import contextlib
+import datetime
 import hashlib
 import importlib
 import json
@@ -32,6 +33,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from email import utils
 from typing import Any
 from urllib import parse
 
@@ -43,6 +45,7 @@ from chunked_backup import opts
 from chunked_backup.drivers import streams
 from chunked_backup.drivers.swift_account import Account
 from chunked_backup.flow import native
+from chunked_backup.model import Unfinished
 
 GROUP = cfg.OptGroup('chunked_backup_swift',
                      title='Chunked backups in Swift')
@@ -149,6 +152,8 @@ OPTS = [
 ]
 
 _SEGMENTS = '_segments'
+_SEGMENT = re.compile('(?P<name>.+)/(?P<directory>slo-[0-9a-f]{16})/[0-9]{8}',
+                      re.DOTALL)
 _LARGEST_OBJECT_BYTES = 5 << 30
 _SEGMENT_BYTES = 1 << 30
 _DELETE_AT_ONCE = 1000
@@ -223,6 +228,35 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
             container, None, lambda connection: connection.get_container(
                 container, prefix=prefix, full_listing=True))
         return [entry['name'] for entry in entries]
+
+    def get_object_ages(self, container: str,
+                        prefix: str) -> dict[str, float]:
+        answer, entries = self._request(
+            container, None, lambda connection: connection.get_container(
+                container, prefix=prefix, full_listing=True))
+        now = utils.parsedate_to_datetime(answer['date'])
+        return {entry['name']: _age_s(now, entry['last_modified'])
+                for entry in entries}
+
+    def get_unfinished(self, container: str) -> Iterable[Unfinished]:
+        """Segments that no large object lists."""
+        ages: dict[tuple[str, str], float] = {}
+        with contextlib.suppress(errors.ContainerNotFound):
+            for segment, age_s in self.get_object_ages(
+                    container + _SEGMENTS, '').items():
+                if found := _SEGMENT.fullmatch(segment):
+                    of = found['name'], found['directory']
+                    ages[of] = min(age_s, ages.get(of, age_s))
+        return [Unfinished(name, age_s, directory)
+                for (name, directory), age_s in ages.items()
+                if self._directory_in_use(container, name) != directory]
+
+    def discard_unfinished(self, container: str,
+                           unfinished: Unfinished) -> None:
+        if self._directory_in_use(
+                container, unfinished.object_name) != unfinished.handle:
+            self._drop_segments(container, unfinished.object_name,
+                                unfinished.handle)
 
     def get_object_writer(self, container: str, object_name: str,
                           extra_metadata: Any = None
@@ -489,6 +523,13 @@ class _Body:
             self._connection.close()
         else:
             self._account.give_back(self._connection)
+
+
+def _age_s(now: datetime.datetime, written: str) -> float:
+    """:param written: as listings have it: UTC without saying so."""
+    then = datetime.datetime.fromisoformat(written.removesuffix('Z'))
+    return max(0.0, (now - then.replace(
+        tzinfo=datetime.UTC)).total_seconds())
 
 
 def _check_names(container: str, object_name: str | None) -> None:

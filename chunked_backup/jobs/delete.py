@@ -40,3 +40,19 @@ def remove_objects(store: ObjectStore, layout: ModuleType, prefix: str,
     store.delete((name for name in mine if name == manifest), progress)
     store.delete((name for name in mine if name != manifest), progress)
     return len(mine)
+
+
+def remove_leftovers(store: ObjectStore, layout: ModuleType,
+                     prefix: str) -> int | None:
+    """Delete what a broken-off run has left of a backup.
+
+    :returns: how many objects there were; None if nothing was touched, as
+        there is a manifest after all.
+    """
+    manifest = layout.names.manifest(prefix)
+    names = [name for name in store.names(prefix)
+             if layout.names.belongs_to(prefix, name)]
+    if manifest in names or store.exists(manifest):
+        return None
+    store.delete(names)
+    return len(names)

@@ -163,6 +163,21 @@ class ObjectStore:
 
         return self._policy.call(once)
 
+    def exists(self, name: str) -> bool:
+        """Whether there is such an object; asked of the object itself, as a
+        listing may lag."""
+        try:
+            with self.reader(name) as reader:
+                reader.read(1)
+            return True
+        except (errors.ObjectNotFound, errors.ContainerNotFound):
+            return False
+
+    def ages(self, prefix: str) -> dict[str, float] | None:
+        """Name -> age in seconds; see ``get_object_ages`` of a driver."""
+        return self._policy.call(functools.partial(
+            self.driver.get_object_ages, self.container, prefix))
+
     def delete(self, names: Iterable[str],
                progress: Callable[[], None] = lambda: None) -> None:
         """Have no objects of those names.

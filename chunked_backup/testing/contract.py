@@ -50,6 +50,7 @@ _THREADS = 8
 _OPEN_READERS = 16
 _LARGE_BYTES = (5 << 20) + 7  # more than the least part of S3's uploads
 _PIECE_BYTES = 1 << 20
+_JUST_NOW_S = 3600  # a store may be slow, or tell the hour only
 
 
 class BrokenPromise(AssertionError):
@@ -652,6 +653,45 @@ def a_deleted_object_is_gone(scratch: Scratch) -> None:
     _require_equal(scratch.read(other), b'other', 'the other object')
     scratch.write(mine, b'new')
     _require_equal(scratch.read(mine), b'new', 'the new object')
+
+
+# What is left of broken runs.
+
+@promise
+def ages_are_those_of_the_objects(scratch: Scratch) -> None:
+    """The ages of the objects that begin with a prefix, where the store can
+    tell them, are those of what a listing shows, and never below zero."""
+    mine, other = scratch.name('-00001'), scratch.name('-00002')
+    scratch.write(mine, b'mine')
+    scratch.write(other, b'other')
+    ages = scratch.driver.get_object_ages(scratch.container, mine)
+    if ages is None:
+        raise NotPromised()
+    _require_equal(list(ages), [mine], 'the objects that have an age')
+    _require(0 <= ages[mine] < _JUST_NOW_S,
+             f'an object written just now is {ages[mine]} seconds old')
+    scratch.write(mine, b'again')
+    _require(scratch.driver.get_object_ages(scratch.container, '').keys()
+             == {mine, other}, 'not every object has an age')
+
+
+@promise
+def what_is_unfinished_is_no_object(scratch: Scratch) -> None:
+    """What broken-off writes have left can be listed, and no whole object is
+    among it."""
+    mine, broken_off = scratch.name('-00001'), scratch.name('-00002')
+    scratch.write(mine, b'mine')
+    _broken_off_write(scratch, broken_off, b'never seen', _Deliberate)
+    # In this container may be what others are writing at this moment.
+    found = list(scratch.driver.get_unfinished(scratch.container))
+    _require(all(each.age_s >= 0 for each in found), 'an age is below zero')
+    _require(mine not in [each.object_name for each in found],
+             'an object that is whole is called unfinished')
+    for each in found:
+        if each.object_name == broken_off:
+            scratch.driver.discard_unfinished(scratch.container, each)
+            scratch.driver.discard_unfinished(scratch.container, each)
+    _require_equal(scratch.read(mine), b'mine', 'the object')
 
 
 # Listing.

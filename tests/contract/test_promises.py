@@ -30,8 +30,9 @@ def driver(request, tmp_path):
 @pytest.mark.parametrize('promise', contract.PROMISES, ids=str)
 def test_driver_keeps_its_promise(driver, promise):
     if contract.check(driver, promise) == contract.Outcome.NOT_PROMISED:
-        assert (str(promise), type(driver).__name__) == (
-            'skipping_is_reading_without_the_bytes', 'MemoryBackupDriver')
+        assert type(driver).__name__ == 'MemoryBackupDriver'
+        assert str(promise) in ('skipping_is_reading_without_the_bytes',
+                                'ages_are_those_of_the_objects')
 
 
 def broken(verdicts):

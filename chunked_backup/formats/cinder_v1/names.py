@@ -19,6 +19,7 @@ VERSION = '1.0.0'
 MANIFEST_SUFFIX = '_metadata'
 DIGEST_TABLE_SUFFIX = '_sha256file'
 _SUFFIX = re.compile(r'(-\d{5,}|_metadata|_sha256file)\Z')
+_USUAL_PREFIX = re.compile(r'volume_.+[/_]\d{14}[/_](az_.*_)?backup_.+')
 
 
 def data_object(prefix: str, number: int) -> str:
@@ -39,6 +40,16 @@ def prefix_of_manifest(name: str) -> str | None:
     if not name.endswith(MANIFEST_SUFFIX):
         return None
     return name.removesuffix(MANIFEST_SUFFIX) or None
+
+
+def prefix_of(name: str) -> str | None:
+    """The prefix of the backup that an object called ``name`` is part of.
+
+    Only prefixes that look like those of Cinder and of our own drivers count:
+    in a container may be what is no backup at all.
+    """
+    prefix, count = _SUFFIX.subn('', name)
+    return prefix if count and _USUAL_PREFIX.fullmatch(prefix) else None
 
 
 def belongs_to(prefix: str, name: str) -> bool:

@@ -13,9 +13,11 @@
 """The records of a repository, kept in the repository.
 
 Each record is an object of its own, so that two machines that write to one
-repository do not overwrite each other's.
+repository do not overwrite each other's. A backup that takes long has a second
+one, its sign of life, which is written again and again.
 """
 
+import math
 from typing import Any
 
 from oslo_log import log as logging
@@ -31,6 +33,7 @@ LOG = logging.getLogger(__name__)
 #: What the names of records of volumes, and of trees, begin with.
 VOLUMES = 'chunked_backup_record_'
 TREES = 'chunked_backup_tree_'
+_ALIVE = 'chunked_backup_alive_'
 _LARGEST_RECORD_BYTES = 1 << 20
 
 
@@ -82,11 +85,14 @@ class Catalogue:
 
     def ids(self) -> list[str]:
         """The ids of all records, sorted."""
+        return self._names(self._prefix)
+
+    def _names(self, prefix: str) -> list[str]:
         try:
-            names = self._store.names(self._prefix)
+            names = self._store.names(prefix)
         except (errors.ContainerNotFound, errors.RepositoryNotFound):
             return []  # nothing was ever backed up here
-        return sorted(name.removeprefix(self._prefix) for name in names)
+        return sorted(name.removeprefix(prefix) for name in names)
 
     def backups(self) -> list[Any]:
         """All records that can be read, oldest first; the others are logged
@@ -103,4 +109,36 @@ class Catalogue:
                                                    backup.id))
 
     def remove(self, backup_id: str) -> None:
-        self._store.delete([self._prefix + backup_id])
+        self._store.delete([_ALIVE + backup_id, self._prefix + backup_id])
+
+    def show_life(self, backup_id: str) -> None:
+        """Have everybody know that a backup is being written."""
+        self._store.put_bytes(_ALIVE + backup_id, b'')
+
+    def end_life(self, backup_id: str) -> None:
+        """Nobody writes it any more."""
+        self._store.delete([_ALIVE + backup_id])
+
+    def signs_of_life(self) -> list[str]:
+        """The ids of all backups that have shown one, and not ended."""
+        return self._names(_ALIVE)
+
+    def age_s(self, backup_id: str) -> float | None:
+        """How long ago, by the store's own clock, a backup's record or its
+        sign of life was written; None where the store cannot tell, infinite
+        where there is neither."""
+        ages = (self._age_s(self._prefix + backup_id),
+                self.age_of_life_s(backup_id))
+        return None if None in ages else min(ages)
+
+    def age_of_life_s(self, backup_id: str) -> float | None:
+        """The same of the sign of life alone."""
+        return self._age_s(_ALIVE + backup_id)
+
+    def is_own(self, name: str) -> bool:
+        """Whether an object of that name would be the catalogue's."""
+        return name.startswith((VOLUMES, TREES, _ALIVE))
+
+    def _age_s(self, name: str) -> float | None:
+        ages = self._store.ages(name)
+        return None if ages is None else ages.get(name, math.inf)

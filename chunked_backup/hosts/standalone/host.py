@@ -12,8 +12,11 @@
 
 """The seam between the core and a repository that keeps its own records."""
 
+import time
 from collections.abc import Callable
 from typing import Any
+
+from oslo_log import log as logging
 
 from chunked_backup import errors
 from chunked_backup import host
@@ -22,6 +25,11 @@ from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import BackupSummary
 from chunked_backup.model import Status
+
+LOG = logging.getLogger(__name__)
+
+#: How often a backup shows that it is being written.
+SIGN_OF_LIFE_S = 300.0
 
 
 class StandaloneHost(host.Host):
@@ -36,6 +44,8 @@ class StandaloneHost(host.Host):
         super().__init__(driver)
         self.catalogue = Catalogue(driver)
         self.report = report
+        self._shown_s = time.monotonic()
+        self._has_shown = False
 
     def record(self, backup: Backup) -> BackupRecord:
         return backup.to_record()
@@ -51,20 +61,41 @@ class StandaloneHost(host.Host):
         self.catalogue.save(backup)
 
     def status(self, backup: Backup) -> str:
+        """:raises ObjectExists: another process has taken the backup over.
+        """
         try:
-            stored = self.catalogue.load(backup.id).status
+            stored = self.catalogue.load(backup.id)
         except errors.BackupNotFound:
             return Status.DELETED
-        if backup.status == Status.RESTORING and stored == Status.AVAILABLE:
+        if (backup.status == Status.RESTORING
+                and stored.status == Status.AVAILABLE):
             # Any number may restore at once, from a read-only repository,
             # too, so a restore is marked in this process alone.
             return Status.RESTORING
-        return stored
+        if backup.status == Status.CREATING and (
+                stored.writer != backup.writer):
+            raise errors.ObjectExists(container=backup.container,
+                                      object_name=backup.service_metadata)
+        return stored.status
 
     def progress(self, backup: Backup, done_bytes: int,
                  total_bytes: int) -> None:
+        if (backup.status == Status.CREATING
+                and time.monotonic() - self._shown_s >= SIGN_OF_LIFE_S):
+            self.show_life(backup)
         if self.report is not None:
             self.report(backup, done_bytes, total_bytes)
+
+    def show_life(self, backup: Backup) -> None:
+        """Have everybody know that a backup is being written here."""
+        self._shown_s = time.monotonic()
+        try:
+            self.catalogue.show_life(backup.id)
+            self._has_shown = True
+        except errors.DriverError as exc:
+            # A store that fails for long ends the job itself.
+            LOG.warning('Backup %s cannot show that it is being written: %s',
+                        backup.id, exc)
 
     def finished(self, backup: Backup, summary: BackupSummary) -> None:
         backup.status = Status.AVAILABLE
@@ -74,3 +105,5 @@ class StandaloneHost(host.Host):
         backup.manifest_sha256 = summary.manifest_sha256
         backup.digest_table_sha256 = summary.digest_table_sha256
         self.catalogue.save(backup)
+        if self._has_shown:
+            self.catalogue.end_life(backup.id)

@@ -64,6 +64,7 @@ class Backup(Record):
     :param service_metadata: the beginning of all its object names.
     :param service: the class that wrote it.
     :param source: the path it was made from.
+    :param writer: the process that writes or has written it; see ``writer``.
     :param volume_bytes: the size of the volume.
     :param changed_bytes: how much of the volume its own objects hold.
     :param stored_bytes: how much its data objects take.
@@ -81,6 +82,7 @@ class Backup(Record):
     service: str | None = None
     availability_zone: str | None = None
     source: str | None = None
+    writer: str | None = None
     object_count: int | None = None
     volume_bytes: int | None = None
     changed_bytes: int | None = None

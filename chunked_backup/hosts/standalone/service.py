@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chunked_backup import errors
+from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.host import StandaloneHost
 from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.hosts.standalone.target import open_target
@@ -63,7 +64,7 @@ class VolumeService:
                 parent_id=self._parent_id(volume_id, incremental, parent),
                 created_at=str(datetime.datetime.now(datetime.UTC)),
                 display_name=name, display_description=description,
-                service=self.driver.class_path(),
+                service=self.driver.class_path(), writer=writer.current(),
                 source=os.path.realpath(path))
             self._catalogue.create()
             try:

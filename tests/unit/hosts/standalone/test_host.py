@@ -13,9 +13,11 @@
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.hosts.standalone import host as host_module
 from chunked_backup.hosts.standalone.host import StandaloneHost
 from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.model import BackupSummary
+from chunked_backup.model import Status
 
 
 @pytest.fixture
@@ -68,7 +70,38 @@ def test_a_finished_backup_is_available(host):
 
 def test_progress_goes_to_whoever_wants_it(memory_driver):
     told = []
+    backup = Backup('1', 'volume')
     StandaloneHost(memory_driver, lambda *report: told.append(report)
-                   ).progress('a backup', 1, 2)
-    StandaloneHost(memory_driver).progress('a backup', 1, 2)
-    assert told == [('a backup', 1, 2)]
+                   ).progress(backup, 1, 2)
+    StandaloneHost(memory_driver).progress(backup, 1, 2)
+    assert told == [(backup, 1, 2)]
+
+
+def test_a_long_backup_shows_that_it_is_alive(memory_driver, monkeypatch):
+    monkeypatch.setattr(host_module, 'SIGN_OF_LIFE_S', 0)
+    standalone = StandaloneHost(memory_driver)
+    standalone.catalogue.create()
+    writing = Backup('1', 'volume')
+    for status in (Status.RESTORING, Status.AVAILABLE):
+        standalone.progress(Backup('2', 'volume', status=status), 1, 2)
+    assert standalone.catalogue.signs_of_life() == []
+    standalone.progress(writing, 1, 2)
+    assert standalone.catalogue.signs_of_life() == ['1']
+    standalone.finished(writing, BackupSummary(1, 1, 1, 1, '', ''))
+    assert standalone.catalogue.signs_of_life() == []
+    assert standalone.catalogue.ids() == ['1']
+
+
+def test_a_sign_of_life_that_cannot_be_stored_ends_nothing(memory_driver):
+    StandaloneHost(memory_driver).show_life(Backup('1', 'volume'))
+
+
+def test_a_backup_that_was_taken_over_is_another_writers(memory_driver):
+    standalone = StandaloneHost(memory_driver)
+    standalone.catalogue.create()
+    mine = Backup('1', 'volume', writer='me')
+    standalone.catalogue.save(mine)
+    assert standalone.status(mine) == Status.CREATING
+    standalone.catalogue.save(Backup('1', 'volume', writer='another'))
+    with pytest.raises(errors.ObjectExists):
+        standalone.status(mine)

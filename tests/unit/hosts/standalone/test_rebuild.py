@@ -73,7 +73,8 @@ def test_a_lost_catalogue_is_rebuilt_and_everything_restores(
         assert support.restored(service, new) == volume
         assert service.verify(new).volume_bytes == len(volume)
         # What stands in no manifest is lost, nothing else.
-        lost = dict(service=None, source=None, stored_bytes=None,
+        lost = dict(service=None, source=None, writer=None,
+                    stored_bytes=None,
                     manifest_sha256=None, digest_table_sha256=None)
         assert new == dataclasses.replace(old, **lost)
     assert set(outcomes(service.driver).values()) == {Outcome.KEPT}

@@ -1,0 +1,121 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Everything in a repository, looked at: what is damaged, and what is left.
+
+Every record, every manifest, every digest table, whether each object is there,
+and whether each chain is whole; and, if asked for, what the objects hold.
+"""
+
+import dataclasses
+import enum
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from chunked_backup import errors
+from chunked_backup import formats
+from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.model import CheckSummary
+from chunked_backup.model import Status
+from chunked_backup.store.object_store import ObjectStore
+
+
+class Outcome(enum.StrEnum):
+    """What the check has found of one thing."""
+
+    SOUND = 'sound'
+    DAMAGED = 'damaged'
+    UNFINISHED = 'unfinished'
+    LEFTOVER = 'leftover'
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """:param what: a backup's id, or the prefix of objects without a record.
+    :param problem: what is wrong, where something is; of a backup with
+        several problems there are several findings.
+    """
+
+    what: str
+    outcome: Outcome
+    problem: str = ''
+    summary: CheckSummary | None = None
+
+
+def check(driver: Any, share: float = 0.0) -> Iterator[Finding]:
+    """Look at everything.
+
+    :param share: which part of the objects to read, each chosen at random;
+        1.0 for all, 0.0 for none.
+    """
+    catalogue = driver.host.catalogue
+    prefixes = set()
+    for backup_id in catalogue.ids():
+        try:
+            backup = catalogue.load(backup_id)
+        except errors.CorruptBackup as exc:
+            yield Finding(backup_id, Outcome.DAMAGED, str(exc))
+            continue
+        except errors.BackupNotFound:
+            continue  # deleted just now
+        prefixes.add((backup.container, backup.service_metadata))
+        yield from _check_backup(driver, backup, share)
+    yield from _without_records(driver, prefixes)
+
+
+def _check_backup(driver: Any, backup: Backup,
+                  share: float) -> Iterator[Finding]:
+    if backup.status in (Status.CREATING, Status.DELETING):
+        yield Finding(backup.id, Outcome.UNFINISHED,
+                      f'its status is "{backup.status}"; if nobody is at '
+                      'work, repository gc removes it')
+        return
+    if backup.status != Status.AVAILABLE:
+        yield Finding(backup.id, Outcome.DAMAGED,
+                      f'its status is "{backup.status}": '
+                      f'{backup.fail_reason}')
+        return
+    try:
+        summary = driver.check_backup(
+            backup, lambda stored: random.random() < share)
+    except errors.CorruptBackup as exc:
+        yield Finding(backup.id, Outcome.DAMAGED, str(exc))
+        return
+    for problem in summary.problems:
+        yield Finding(backup.id, Outcome.DAMAGED, problem, summary)
+    if not summary.problems:
+        yield Finding(backup.id, Outcome.SOUND, '', summary)
+
+
+def _without_records(driver: Any, prefixes: set[tuple]) -> Iterator[Finding]:
+    names = formats.CURRENT.names
+    try:
+        containers = list(driver.get_containers())
+    except errors.RepositoryNotFound:
+        return  # nothing was ever backed up here
+    for container in containers:
+        try:
+            found = ObjectStore(driver, container).names('')
+        except errors.ContainerNotFound:
+            continue
+        others = {prefix for name in found
+                  if (prefix := names.prefix_of(name)) is not None
+                  and (container, prefix) not in prefixes}
+        for prefix in sorted(others):
+            if names.manifest(prefix) in found:
+                yield Finding(prefix, Outcome.DAMAGED, 'a backup that has no '
+                              'record; repository rebuild makes one')
+            else:
+                yield Finding(prefix, Outcome.LEFTOVER, 'objects without a '
+                              'manifest; repository gc removes them')

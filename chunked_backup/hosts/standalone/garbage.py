@@ -1,0 +1,277 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What broken runs have left in a repository, found and removed.
+
+Nothing is removed that could be a part of a backup: no object under a prefix
+that has a manifest, nothing of a backup that has a record, unless that says
+that the backup is being written or deleted, and nothing that is younger than
+the grace period by the store's own clock. A backup that is being written
+stores objects all the time, or else shows a sign of life every few minutes.
+
+Objects are listed before records are read: what a backup that begins meanwhile
+has stored by then has a record by then.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterator
+from typing import Any
+
+from chunked_backup import errors
+from chunked_backup import formats
+from chunked_backup.hosts.standalone import writer
+from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.jobs.delete import remove_leftovers
+from chunked_backup.model import Status
+from chunked_backup.store.object_store import ObjectStore
+
+GRACE_S = 86400.0
+
+
+class Outcome(enum.StrEnum):
+    """What became of something that a broken run may have left."""
+
+    REMOVED = 'removed'
+    KEPT = 'kept'
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """:param what: an unfinished backup's id, the prefix of objects without
+        a backup, or what a broken-off write has left.
+    :param object_count: of a backup or a prefix.
+    :param age_s: of its youngest part, where the store can tell.
+    """
+
+    container: str | None
+    what: str
+    outcome: Outcome
+    reason: str
+    object_count: int | None = None
+    age_s: float | None = None
+
+
+def collect(driver: Any, grace_s: float = GRACE_S,
+            dry_run: bool = False) -> list[Finding]:
+    """Remove what broken runs have left.
+
+    :param grace_s: what is younger stays. A store that cannot tell ages
+        keeps everything, unless this is 0: nobody is writing.
+    :param dry_run: only say what would be removed.
+    """
+    return list(_Collector(driver, grace_s, dry_run).run())
+
+
+class _Collector:
+    def __init__(self, driver: Any, grace_s: float, dry_run: bool) -> None:
+        self._driver = driver
+        self._grace_s = grace_s
+        self._dry_run = dry_run
+        self._catalogue = driver.host.catalogue
+        self._removed = ('would be removed' if dry_run else 'removed')
+
+    def run(self) -> Iterator[Finding]:
+        names = {container: self._names(container)
+                 for container in self._driver.get_containers()}
+        ids = self._catalogue.ids()
+        records, unreadable = self._records(ids)
+        for backup in records:
+            if backup.status in (Status.CREATING, Status.DELETING):
+                yield self._settle(backup)
+        known = {(backup.container, backup.service_metadata)
+                 for backup in records}
+        for container in names:
+            for prefix in sorted(set(filter(None, map(
+                    formats.CURRENT.names.prefix_of, names[container])))):
+                if (container, prefix) not in known:
+                    yield from self._orphans(container, prefix,
+                                             names[container], unreadable)
+        for container in sorted({*names, *(
+                backup.container for backup in records
+                if backup.container is not None)}):
+            yield from self._unfinished(container)
+        yield from self._signs_of_life(ids)
+
+    def _names(self, container: str) -> frozenset[str]:
+        try:
+            return frozenset(ObjectStore(self._driver, container).names(''))
+        except errors.ContainerNotFound:
+            return frozenset()
+
+    def _records(self, ids: list[str]) -> tuple[list[Backup], list[str]]:
+        """All that can be read, and the ids of the others."""
+        records, unreadable = [], []
+        for backup_id in ids:
+            try:
+                records.append(self._catalogue.load(backup_id))
+            except errors.CorruptBackup:
+                unreadable.append(backup_id)
+            except errors.BackupNotFound:
+                pass  # deleted just now
+        return records, unreadable
+
+    # Backups that are being written or deleted, by their records.
+
+    def _settle(self, backup: Backup) -> Finding:
+        def finding(outcome: Outcome, reason: str,
+                    count: int | None = None) -> Finding:
+            return Finding(backup.container, backup.id, outcome, reason,
+                           count, age_s)
+
+        age_s = self._age_s(backup)
+        if self._is_committed(backup):
+            return finding(Outcome.KEPT, 'it is complete, or its deletion '
+                           'was broken off before it began: repository '
+                           'rebuild makes it available')
+        if writer.is_alive(backup.writer):
+            return finding(Outcome.KEPT, 'its writer is alive')
+        if not self._is_old(age_s):
+            return finding(Outcome.KEPT, self._too_young(age_s))
+        reason = f'it was never finished; {self._removed}'
+        if self._dry_run:
+            return finding(Outcome.REMOVED, reason)
+        return finding(*self._remove(backup, reason))
+
+    def _remove(self, backup: Backup,
+                reason: str) -> tuple[Outcome, str, int | None]:
+        """Say so first; then see that nobody resumes it meanwhile.
+
+        Who resumes shows a sign of life and then reads the record: of two
+        that come at the same time, at least one sees the other.
+        """
+        status, backup.status = backup.status, Status.DELETING
+        self._catalogue.save(backup)
+        if not self._is_old(self._catalogue.age_of_life_s(backup.id)):
+            backup.status = status
+            self._catalogue.save(backup)
+            return Outcome.KEPT, 'somebody has begun to resume it', None
+        count: int | None = 0
+        if backup.container is not None:
+            if backup.service_metadata is not None:
+                try:
+                    count = remove_leftovers(
+                        ObjectStore(self._driver, backup.container),
+                        formats.CURRENT, backup.service_metadata)
+                except errors.ContainerNotFound:
+                    count = 0
+            if count is None:
+                return Outcome.KEPT, 'it has a manifest now', None
+            self._driver.discard_container(backup.container)
+        self._catalogue.remove(backup.id)
+        return Outcome.REMOVED, reason, count
+
+    def _is_committed(self, backup: Backup) -> bool:
+        return (backup.container is not None
+                and backup.service_metadata is not None
+                and ObjectStore(self._driver, backup.container).exists(
+                    formats.CURRENT.names.manifest(backup.service_metadata)))
+
+    def _age_s(self, backup: Backup) -> float | None:
+        ages = [self._catalogue.age_s(backup.id)]
+        if backup.container and backup.service_metadata:
+            ages.append(self._age_of_prefix_s(backup.container,
+                                              backup.service_metadata))
+        return _youngest(ages)
+
+    # Objects that no record speaks of.
+
+    def _orphans(self, container: str, prefix: str, names: frozenset[str],
+                 unreadable: list[str]) -> Iterator[Finding]:
+        manifest = formats.CURRENT.names.manifest(prefix)
+        store = ObjectStore(self._driver, container)
+        if manifest in names or store.exists(manifest):
+            return  # a backup; repository rebuild makes it a record
+        age_s = self._age_of_prefix_s(container, prefix)
+        outcome, count = Outcome.KEPT, None
+        if any(backup_id in prefix for backup_id in unreadable):
+            reason = 'the record of its backup cannot be read'
+        elif not self._is_old(age_s):
+            reason = self._too_young(age_s)
+        else:
+            outcome, reason = Outcome.REMOVED, (
+                f'objects without a manifest; {self._removed}')
+            if not self._dry_run:
+                count = remove_leftovers(store, formats.CURRENT, prefix)
+                self._driver.discard_container(container)
+        if outcome == Outcome.REMOVED and not self._dry_run and count is None:
+            return  # a manifest has come meanwhile
+        yield Finding(container, prefix, outcome, reason, count, age_s)
+
+    def _age_of_prefix_s(self, container: str, prefix: str) -> float | None:
+        try:
+            ages = ObjectStore(self._driver, container).ages(prefix)
+        except errors.ContainerNotFound:
+            return float('inf')
+        if ages is None:
+            return None
+        return min((age_s for name, age_s in ages.items()
+                    if formats.CURRENT.names.belongs_to(prefix, name)),
+                   default=float('inf'))
+
+    # What is no object.
+
+    def _unfinished(self, container: str) -> Iterator[Finding]:
+        try:
+            found = list(self._driver.get_unfinished(container))
+        except errors.ContainerNotFound:
+            return
+        for unfinished in found:
+            name = unfinished.object_name
+            if name is not None and not self._is_ours(name):
+                continue  # of somebody who shares the container
+            what = name or unfinished.handle
+            if not self._is_old(unfinished.age_s):
+                yield Finding(container, what, Outcome.KEPT,
+                              self._too_young(unfinished.age_s), None,
+                              unfinished.age_s)
+                continue
+            if not self._dry_run:
+                self._driver.discard_unfinished(container, unfinished)
+            yield Finding(container, what, Outcome.REMOVED,
+                          f'a write that broke off; {self._removed}', None,
+                          unfinished.age_s)
+
+    def _is_ours(self, name: str) -> bool:
+        return (formats.CURRENT.names.prefix_of(name) is not None
+                or self._catalogue.is_own(name))
+
+    def _signs_of_life(self, ids: list[str]) -> Iterator[Finding]:
+        for backup_id in self._catalogue.signs_of_life():
+            if backup_id in ids:
+                continue
+            age_s = self._catalogue.age_s(backup_id)
+            if self._is_old(age_s):
+                if not self._dry_run:
+                    self._catalogue.end_life(backup_id)
+                yield Finding(self._driver.catalogue_container, backup_id,
+                              Outcome.REMOVED, 'a sign of life of a backup '
+                              f'that is gone; {self._removed}', None, age_s)
+
+    # Ages.
+
+    def _is_old(self, age_s: float | None) -> bool:
+        """Whether something has been left alone for long enough."""
+        if age_s is None:
+            return not self._grace_s
+        return age_s >= self._grace_s
+
+    def _too_young(self, age_s: float | None) -> str:
+        if age_s is None:
+            return ('the store cannot tell its age; --grace 0s removes it, '
+                    'if nobody is writing')
+        return 'it is younger than the grace period'
+
+
+def _youngest(ages: list[float | None]) -> float | None:
+    return None if None in ages else min(ages)
