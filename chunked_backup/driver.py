@@ -296,7 +296,7 @@ class ChunkedBackupDriver(abc.ABC):
             self.check_store()
 
     def backup(self, backup: Any, volume_file: Any,
-               backup_metadata: bool = True) -> None:
+               backup_metadata: bool = True, resume: bool = False) -> None:
         """Back a volume up.
 
         A backup whose record names a parent holds what differs from it.
@@ -304,6 +304,8 @@ class ChunkedBackupDriver(abc.ABC):
         :param backup: the volume service's object for the new backup.
         :param volume_file: the volume, open for reading.
         :param backup_metadata: whether the volume's own metadata is kept.
+        :param resume: go on with one that was broken off: what it has stored
+            is compared with the volume, and kept where it is the same.
         :raises FullBackupRequired: the parent cannot carry an incremental.
         :raises BackupCancelled: the record's status has become deleting.
         """
@@ -312,7 +314,9 @@ class ChunkedBackupDriver(abc.ABC):
             monitor = self._monitor(backup, source.size_bytes,
                                     lambda: self._backup_cancelled(backup))
             settings = self._settings()
-            record = self._prepare(backup, monitor)
+            record = self.host.record(backup)
+            if not resume or record.prefix is None:
+                record = self._prepare(backup, monitor)
             text = (self.get_metadata(record.volume_id) if backup_metadata
                     else None)
             extra = self.get_extra_metadata(backup, self.host.volume(record))
@@ -322,7 +326,7 @@ class ChunkedBackupDriver(abc.ABC):
                     self._open_store(record, monitor, RateLimit(
                         self.conf.chunked_backup.backup_bytes_per_s,
                         monitor.pause)), record, source, settings, monitor,
-                    parent, text, extra).run()
+                    parent, text, extra, resume).run()
             self.host.update(backup, object_count=summary.object_count)
             self.host.finished(backup, summary)
             LOG.info('Backup %s of volume %s is stored: %d objects, %d '

@@ -29,6 +29,7 @@
     │   ├── BackupNotFound
     │   ├── AmbiguousBackup
     │   ├── BackupInUse               others depend on it, or it is unfinished
+    │   ├── BackupNotResumable
     │   └── BackupNotRestorable       its status says so
     ├── CorruptBackup                 what is stored contradicts itself
     │   ├── CorruptObject             ... at a known object and offset
@@ -137,6 +138,10 @@ class AmbiguousBackup(RecordError):
 
 class BackupInUse(RecordError):
     template = 'backup %(backup_id)s cannot be deleted: %(reason)s'
+
+
+class BackupNotResumable(RecordError):
+    template = 'backup %(backup_id)s cannot be resumed: %(reason)s'
 
 
 class BackupNotRestorable(RecordError):

@@ -30,13 +30,17 @@ _BACKUP_HELP = ('the id of a backup, the beginning of one if no other has '
 class BackupVolume(base.Command, show.ShowOne):
     """Back up a disk image or a block device.
 
-    Without --incremental or --parent the backup is a full one.
+    Without --incremental or --parent the backup is a full one. One whose
+    writer was killed is resumed with --resume: objects that it has stored are
+    compared with the volume, and kept where they are the same.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument('path', metavar='PATH',
-                            help='the file or block device')
+        parser.add_argument(
+            'path', metavar='PATH', nargs='?',
+            help='the file or block device; with --resume by default the '
+                 'one that the backup began with')
         parser.add_argument(
             '--volume-id', metavar='ID',
             help='which volume this is (default: always the same for the '
@@ -50,13 +54,28 @@ class BackupVolume(base.Command, show.ShowOne):
         parent.add_argument(
             '--parent', metavar='BACKUP',
             help='store what differs from this backup; ' + _BACKUP_HELP)
+        parent.add_argument(
+            '--resume', metavar='BACKUP',
+            help='go on with a backup whose writer was killed; the id of '
+                 'one, or the beginning of one if no other has it')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        backup = self.service(parsed_args, 'Backing up').backup(
-            parsed_args.path, parsed_args.volume_id, parsed_args.name,
-            parsed_args.description, parsed_args.incremental,
-            parsed_args.parent)
+        service = self.service(parsed_args, 'Backing up')
+        if parsed_args.resume is not None:
+            self._require(not (parsed_args.volume_id or parsed_args.name
+                               or parsed_args.description),
+                          'a backup that is resumed has its volume, name and '
+                          'description already')
+            backup = service.resume(service.find(parsed_args.resume),
+                                    parsed_args.path)
+        else:
+            self._require(parsed_args.path is not None,
+                          'the file or block device to back up is missing')
+            backup = service.backup(
+                parsed_args.path, parsed_args.volume_id, parsed_args.name,
+                parsed_args.description, parsed_args.incremental,
+                parsed_args.parent)
         return base.columns_of({
             'status': str(backup.status),
             'volume_id': backup.volume_id,
@@ -67,6 +86,11 @@ class BackupVolume(base.Command, show.ShowOne):
             'objects': backup.object_count,
             'id': backup.id,
         })
+
+    @staticmethod
+    def _require(given: bool, reason: str) -> None:
+        if not given:
+            raise errors.InvalidInput(reason=reason)
 
 
 class RestoreVolume(base.Command, show.ShowOne):

@@ -47,6 +47,7 @@ from chunked_backup.flow.window import ordered
 from chunked_backup.formats import CURRENT
 from chunked_backup.jobs.delete import remove_objects
 from chunked_backup.jobs.digest_spool import DigestSpool
+from chunked_backup.jobs.keep_object import KeptObjects
 from chunked_backup.jobs.settings import Settings
 from chunked_backup.jobs.settings import piece_bytes
 from chunked_backup.jobs.store_extent import ExtentWriter
@@ -73,13 +74,16 @@ class BackupJob:
         for a full backup.
     :param volume_meta: the volume's own metadata as JSON text, or None.
     :param extra_metadata: the driver's own, or None.
+    :param resumed: whether a run that was broken off may have stored objects
+        already; those that are right are kept.
     """
 
     def __init__(self, store: ObjectStore, record: BackupRecord,
                  source: VolumeSource, settings: Settings, monitor: Monitor,
                  parent: DigestSpool | None = None,
                  volume_meta: str | None = None,
-                 extra_metadata: Any = None) -> None:
+                 extra_metadata: Any = None,
+                 resumed: bool = False) -> None:
         self._store = store
         self._record = record
         self._source = source
@@ -88,6 +92,7 @@ class BackupJob:
         self._parent = parent
         self._volume_meta = volume_meta
         self._extra_metadata = extra_metadata
+        self._resumed = resumed
         self._changed_bytes = 0
         self._stored_bytes = 0
 
@@ -102,9 +107,10 @@ class BackupJob:
             raise errors.InvalidVolume(volume=self._record.volume_id,
                                        reason='it has no bytes')
         try:
-            self._require_unused()
+            present = self._present()
             with DigestSpool() as spool:
-                objects = self._store_extents(spool)
+                objects = self._store_extents(spool, present)
+                self._remove_strays(present, objects)
                 self._monitor.poll()
                 summary = self._commit(spool, objects)
                 # Who deletes a backup says so first and then lists objects:
@@ -115,13 +121,31 @@ class BackupJob:
             self._remove_leftovers(exc)
             raise
 
-    def _require_unused(self) -> None:
+    def _present(self) -> frozenset[str]:
+        """The objects that a run which was broken off has left.
+
+        :raises ObjectExists: there are some that are not this job's, or
+            there is a manifest.
+        """
         prefix = self._record.prefix
-        for name in run_one(self._settings.executor, self._monitor.tick,
-                            self._store.names, prefix):
-            if CURRENT.names.belongs_to(prefix, name):
+        names = frozenset(
+            name for name in run_one(
+                self._settings.executor, self._monitor.tick,
+                self._store.names, prefix)
+            if CURRENT.names.belongs_to(prefix, name))
+        manifest = CURRENT.names.manifest(prefix)
+        for name in names:
+            if not self._resumed or name == manifest:
                 raise errors.ObjectExists(container=self._store.container,
                                           object_name=name)
+        return names
+
+    def _remove_strays(self, present: frozenset[str], objects: Any) -> None:
+        """Delete what an earlier run has stored and this one has not."""
+        strays = present.difference(stored.name for stored in objects)
+        if strays:
+            run_one(self._settings.executor, self._monitor.tick,
+                    self._store.delete, strays)
 
     def _remove_leftovers(self, cause: BaseException) -> None:
         """Delete what was written; a store that hangs is not waited for."""
@@ -151,16 +175,20 @@ class BackupJob:
             cause.add_note(f'objects of the broken-off backup are left under '
                            f'{self._record.prefix}: {exc}')
 
-    def _store_extents(self, spool: DigestSpool) -> Any:
+    def _store_extents(self, spool: DigestSpool,
+                       present: frozenset[str]) -> Any:
         objects = CURRENT.manifest.ObjectList(self._record.prefix)
         with (open_workers(self._settings.executor,
                            self._settings.parallelism) as workers,
               self._stopping()):
             regions = (self._all_regions() if self._parent is None
                        else self._changed_regions(workers, spool))
-            writer = ExtentWriter(self._store.with_extra_metadata(
-                self._extra_metadata), self._source, spool, self._settings,
-                self._monitor, workers.cpu, counted=self._parent is None)
+            store = self._store.with_extra_metadata(self._extra_metadata)
+            kept = KeptObjects(store, self._source, spool, self._settings,
+                               self._monitor, present) if present else None
+            writer = ExtentWriter(store, self._source, spool, self._settings,
+                                  self._monitor, workers.cpu,
+                                  self._parent is None, kept)
             for stored, size in ordered(
                     workers.io, writer.store, self._named_extents(regions),
                     2 * workers.io_threads, self._monitor.tick):

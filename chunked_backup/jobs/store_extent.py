@@ -31,6 +31,7 @@ from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.executors import Executor
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.jobs.digest_spool import DigestSpool
+from chunked_backup.jobs.keep_object import KeptObjects
 from chunked_backup.jobs.settings import Settings
 from chunked_backup.jobs.settings import piece_bytes
 from chunked_backup.model import Extent
@@ -54,11 +55,13 @@ class ExtentWriter:
 
     :param spool: takes the digests of what is stored.
     :param counted: whether storing is what the progress counts.
+    :param kept: what an earlier run has stored.
     """
 
     def __init__(self, store: ObjectStore, source: VolumeSource,
                  spool: DigestSpool, settings: Settings, monitor: Monitor,
-                 cpu: Executor, counted: bool) -> None:
+                 cpu: Executor, counted: bool,
+                 kept: KeptObjects | None = None) -> None:
         self._store = store
         self._source = source
         self._spool = spool
@@ -67,6 +70,7 @@ class ExtentWriter:
         self._monitor = monitor
         self._cpu = cpu
         self._counted = counted
+        self._kept = kept
         self._piece_bytes = piece_bytes(self._block_size)
         self._buffers = BufferPool(self._piece_bytes)
         self._zero_objects = _ZeroObjects(
@@ -76,11 +80,18 @@ class ExtentWriter:
     def store(self, name: str, extent: Extent) -> tuple[StoredObject, int]:
         """Write the object; its manifest entry and its stored size."""
         self._monitor.check()
-        result = self._store_extent(name, extent)
+        result = self._keep(name, extent) or self._store_extent(name, extent)
         if self._monitor.is_stopped():
             # The job may have given this worker up and cleaned up already.
             self._store.delete([name])
         return result
+
+    def _keep(self, name: str,
+              extent: Extent) -> tuple[StoredObject, int] | None:
+        found = self._kept and self._kept.find(name, extent)
+        if found:
+            self._advance(extent.length)
+        return found
 
     def _store_extent(self, name: str,
                       extent: Extent) -> tuple[StoredObject, int]:

@@ -681,7 +681,11 @@ def what_is_unfinished_is_no_object(scratch: Scratch) -> None:
     among it."""
     mine, broken_off = scratch.name('-00001'), scratch.name('-00002')
     scratch.write(mine, b'mine')
-    _broken_off_write(scratch, broken_off, b'never seen', _Deliberate)
+    with (contextlib.suppress(_Deliberate),
+          scratch.driver.get_object_writer(scratch.container,
+                                           broken_off) as writer):
+        writer.write(b'never seen')
+        raise _Deliberate()
     # In this container may be what others are writing at this moment.
     found = list(scratch.driver.get_unfinished(scratch.container))
     _require(all(each.age_s >= 0 for each in found), 'an age is below zero')

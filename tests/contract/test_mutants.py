@@ -22,6 +22,7 @@ import types
 import pytest
 
 from chunked_backup import errors
+from chunked_backup import model
 from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.testing import contract
 
@@ -52,6 +53,23 @@ class SwallowsExceptions(MemoryBackupDriver):
 
 class _BrokenOff(Exception):
     pass
+
+
+class GivesAgesOfAll(MemoryBackupDriver):
+    def get_object_ages(self, container, prefix):
+        return dict.fromkeys(self.get_container_entries(container, ''), 0.0)
+
+
+class HasAClockOfItsOwn(MemoryBackupDriver):
+    def get_object_ages(self, container, prefix):
+        return dict.fromkeys(self.get_container_entries(container, prefix),
+                             -3600.0)
+
+
+class CallsObjectsUnfinished(MemoryBackupDriver):
+    def get_unfinished(self, container):
+        return [model.Unfinished(name, 0.0, name)
+                for name in self.get_container_entries(container, '')]
 
 
 class RemovesTheOlderOnExceptions(MemoryBackupDriver):
@@ -446,6 +464,9 @@ MUTANTS = [
     (TakesPrefixesForPatterns, 'a_listing_is_exact'),
     (ListsWhatBeginsWithPartOfThePrefix, 'a_listing_is_exact',
      'a_listing_of_many_is_complete'),
+    (GivesAgesOfAll, 'ages_are_those_of_the_objects'),
+    (HasAClockOfItsOwn, 'ages_are_those_of_the_objects'),
+    (CallsObjectsUnfinished, 'what_is_unfinished_is_no_object'),
     (DeleteRaisesForMissing, 'deleting_what_is_missing_succeeds'),
     (DeletesByPrefix, 'a_deleted_object_is_gone', 'names_are_kept_exactly'),
     (ReadsMissingAsEmpty, 'a_missing_object_is_not_found',

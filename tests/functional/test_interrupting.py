@@ -22,6 +22,8 @@ from tests.functional.command import wait_for
 
 INTERRUPTED = 130
 STORE_FAILED = 6
+NOT_USABLE = 4
+BAD_USAGE = 2
 
 
 @pytest.fixture
@@ -78,6 +80,45 @@ def test_a_signal_during_a_restore_leaves_no_target(command, slow, target,
     assert list(target.parent.iterdir()) == []
     assert command.json('volume', 'show',
                         backup_id)['status'] == 'available'
+
+
+def test_a_killed_backup_is_resumed(command, slow, configured, target):
+    configured('[chunked_backup_posix]', 'chunk_size_bytes = 1048576')
+    process = command.start('volume', 'backup', slow)
+    wait_for(process, lambda: len(command.objects()) >= 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    stored = {path: path.stat().st_ino for path in command.objects()}
+    [row] = command.json('volume', 'list')
+
+    done = command.json('volume', 'backup', '--resume', row['id'][:8])
+
+    assert done['id'] == row['id']
+    assert done['status'] == 'available'
+    assert done['objects'] == 32
+    assert {path: path.stat().st_ino for path in stored} == stored
+    command.run('volume', 'restore', row['id'], target)
+    assert target.read_bytes() == slow.read_bytes()
+
+
+def test_a_backup_that_is_being_written_is_not_resumed(command, slow):
+    process = command.start('volume', 'backup', slow)
+    wait_for(process, command.half_written)
+    [row] = command.json('volume', 'list')
+
+    done = command.run('volume', 'backup', '--resume', row['id'],
+                       exit_code=NOT_USABLE)
+
+    assert 'its writer may be alive' in done.stderr
+    _, complaints = process.communicate()
+    assert process.returncode == 0, complaints
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['--resume', 'x', '--name', 'new'], ['--resume', 'x', '--volume-id',
+                                             'other']])
+def test_what_makes_no_sense_with_resuming_is_bad_usage(command, arguments):
+    command.run('volume', 'backup', *arguments, exit_code=BAD_USAGE)
 
 
 def test_a_backup_that_a_store_fails_leaves_nothing(command, tmp_path,

@@ -101,6 +101,23 @@ def test_an_interrupt_leaves_no_upload(driver, store, client, small_parts,
     assert uploads(client, store) == []
 
 
+def test_an_upload_that_was_never_ended_is_unfinished(driver, store, client):
+    container = store.container
+    stores.put(driver, container, NAME, b'an object')
+    assert driver.get_unfinished(container) == []
+    of = dict(Bucket=container, Key=NAME)
+    upload = client.create_multipart_upload(**of)['UploadId']
+    client.upload_part(Body=b'left', PartNumber=1, UploadId=upload, **of)
+    [unfinished] = driver.get_unfinished(container)
+    assert (unfinished.object_name, unfinished.handle) == (NAME, upload)
+    assert 0 <= unfinished.age_s < 3600
+    driver.discard_unfinished(container, unfinished)
+    driver.discard_unfinished(container, unfinished)
+    assert driver.get_unfinished(container) == []
+    assert uploads(client, store) == []
+    assert stores.get(driver, container, NAME) == b'an object'
+
+
 def test_a_failing_abort_does_not_hide_why(faulty, small_parts):
     driver, proxy, store = faulty
     proxy.inject('answer', match='^PUT .*partNumber=2', status=507, body=b'')

@@ -87,6 +87,22 @@ def test_deleting_several_deletes_their_segments(large):
     assert names(driver, f'{container}_segments') == []
 
 
+def test_segments_that_no_object_lists_are_unfinished(large):
+    driver, _, container = large
+    stores.put(driver, container, NAME, LARGE)
+    assert driver.get_unfinished(container) == []
+    handle = 'slo-' + '0' * 16
+    stores.put(driver, f'{container}_segments', f'{NAME}/{handle}/00000000',
+               b'left')
+    [unfinished] = driver.get_unfinished(container)
+    assert (unfinished.object_name, unfinished.handle) == (NAME, handle)
+    assert 0 <= unfinished.age_s < 3600
+    driver.discard_unfinished(container, unfinished)
+    driver.discard_unfinished(container, unfinished)
+    assert driver.get_unfinished(container) == []
+    assert stores.get(driver, container, NAME) == LARGE
+
+
 def test_deleting_one_leaves_another_that_begins_like_it(large):
     driver, _, container = large
     for name in ('a', 'a/b', 'ab', 'a/slo-0123456789abcdef'):

@@ -23,6 +23,8 @@ from chunked_backup import errors
 from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.host import StandaloneHost
 from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.hosts.standalone.resume import adopt
+from chunked_backup.hosts.standalone.resume import take_over
 from chunked_backup.hosts.standalone.target import open_target
 from chunked_backup.model import RestoreSummary
 from chunked_backup.model import Status
@@ -70,6 +72,25 @@ class VolumeService:
             try:
                 self._catalogue.save(backup)
                 self.driver.backup(backup, volume_file)
+            except BaseException as exc:
+                self._discard(backup, exc)
+                raise
+        return backup
+
+    def resume(self, backup: Backup, path: str | None = None) -> Backup:
+        """Go on with a backup whose writer was killed.
+
+        :param path: the volume, if it is elsewhere now.
+        :raises BackupNotResumable: it is not unfinished, or its writer may
+            be alive.
+        """
+        with _open_volume(path or backup.source or '') as volume_file:
+            self.driver.check_for_setup_error()
+            backup = take_over(self.driver, backup)
+            if adopt(self.driver, backup):
+                return backup
+            try:
+                self.driver.backup(backup, volume_file, resume=True)
             except BaseException as exc:
                 self._discard(backup, exc)
                 raise
