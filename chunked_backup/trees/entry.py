@@ -37,7 +37,7 @@ _MAX_XATTR_NAME_BYTES = 255
 _MAX_XATTR_VALUE_BYTES = 1 << 16
 _MAX_XATTRS = 1 << 15
 _MAX_OWNER_NAME = 255
-_ID_LIMIT = 1 << 32
+_ID_LIMIT = (1 << 32) - 1  # which stands for "no change"
 _S64_LIMIT = 1 << 63
 _SHOWN_BYTES = 200
 

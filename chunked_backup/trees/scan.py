@@ -243,10 +243,12 @@ def _xattrs(path: bytes, where: bytes, follow: bool, report: Report,
             ) -> tuple[tuple[bytes, bytes], ...]:
     try:
         names = os.listxattr(where, follow_symlinks=follow)
-    except OSError as exc:
-        if exc.errno in _NO_XATTRS_HERE:
-            return ()
+    except FileNotFoundError:
         raise
+    except OSError as exc:
+        if exc.errno not in _NO_XATTRS_HERE:
+            report(path, f'extended attributes: {os.strerror(exc.errno)}')
+        return ()
     found = []
     for name in sorted(map(os.fsencode, names)) if names else ():
         try:

@@ -351,6 +351,7 @@ class FileWriter:
         self._target = target
         self._parent = parent
         self._end = 0
+        self._has_hole_at_end = False
 
     def __enter__(self) -> Self:
         try:
@@ -364,6 +365,8 @@ class FileWriter:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append all of ``data``."""
         left = memoryview(data)
+        if left:
+            self._has_hole_at_end = False
         while left:
             written = os.pwrite(self._number, left, self._end)
             self._end += written
@@ -372,6 +375,7 @@ class FileWriter:
     def skip(self, count: int) -> None:
         """Append a hole of ``count`` bytes."""
         self._end += count
+        self._has_hole_at_end = True
 
     def discard(self) -> None:
         """There will be no such file."""
@@ -383,7 +387,8 @@ class FileWriter:
         is_complete = False
         try:
             if kind is None:
-                os.ftruncate(self._number, self._end)
+                if self._has_hole_at_end:
+                    os.ftruncate(self._number, self._end)
                 self._target.complete_part(self._directory, self._part,
                                            self._number, self.entry,
                                            self._parent)

@@ -39,7 +39,7 @@ def entries(draw):
     earlier = path and kind != entry.DIRECTORY and draw(st.booleans())
     return Entry(
         path, kind, draw(st.integers(0, 0o7777)),
-        draw(st.integers(0, 2 ** 32 - 1)), draw(st.integers(0, 2 ** 32 - 1)),
+        draw(st.integers(0, 2 ** 32 - 2)), draw(st.integers(0, 2 ** 32 - 2)),
         draw(OWNERS), draw(OWNERS), draw(TIMES_NS), draw(TIMES_NS),
         draw(st.integers(0, 2 ** 63 - 1)) if kind == entry.FILE else 0,
         draw(U64), draw(U64), draw(U64),
@@ -120,8 +120,8 @@ def test_the_empty_path_is_the_root_and_no_other():
 
 
 @pytest.mark.parametrize('fields', [
-    {'mode': 0o10000}, {'mode': -1}, {'uid': -1}, {'uid': 2 ** 32},
-    {'gid': -1}, {'gid': 2 ** 32}, {'size': -1}, {'size': 2 ** 63},
+    {'mode': 0o10000}, {'mode': -1}, {'uid': -1}, {'uid': 2 ** 32 - 1},
+    {'gid': -1}, {'gid': 2 ** 32 - 1}, {'size': -1}, {'size': 2 ** 63},
     {'inode': -1}, {'device': -1}, {'links': -1}, {'rdev': -1},
     {'user': 'u' * 256}, {'group': 'g' * 256}, {'user': 'a\0'},
     {'group': 'a\0'}, {'kind': 'x'}, {'kind': ''}, {'kind': 'ff'},

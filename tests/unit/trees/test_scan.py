@@ -482,7 +482,26 @@ def test_a_file_system_may_know_no_attributes(tree, report, reported,
     assert reported == []
 
 
-@pytest.mark.parametrize('call', ['stat', 'listxattr', 'readlink'])
+def test_attributes_that_cannot_be_listed_are_reported(
+        tree, report, reported, monkeypatch):
+    failing(monkeypatch, 'listxattr', errno.EIO,
+            lambda path: path.endswith(b'/c'))
+
+    assert paths(tree, report) == WALK
+    assert reported == [(b'c', 'extended attributes: '
+                               + os.strerror(errno.EIO))]
+
+
+def test_what_vanishes_before_its_attributes_are_read_is_reported(
+        tree, report, reported, monkeypatch):
+    failing(monkeypatch, 'listxattr', errno.ENOENT,
+            lambda path: path.endswith(b'/c'))
+
+    assert paths(tree, report) == WALK[:-1]
+    assert reported == [(b'c', os.strerror(errno.ENOENT))]
+
+
+@pytest.mark.parametrize('call', ['stat', 'readlink'])
 def test_a_failing_device_harms_one_entry(tree, report, reported, monkeypatch,
                                           call):
     (tree / 'c').unlink()

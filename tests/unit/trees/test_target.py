@@ -18,6 +18,7 @@ import random
 import shutil
 import stat
 import threading
+import tracemalloc
 
 import pytest
 
@@ -491,6 +492,7 @@ def test_holes_are_holes(root, report):
         file.skip(1 << 20)
     with tree.add(entry(b'hole', 'f')) as file:
         file.skip(5)
+        file.write(b'')
     tree.finish()
 
     assert (root / 'file').read_bytes() == (
@@ -530,7 +532,7 @@ def test_a_file_that_fails_is_not_there_or_as_it_was(root, report, reported,
     assert reported == []
 
 
-@pytest.mark.parametrize('call', ['open', 'ftruncate', 'rename'])
+@pytest.mark.parametrize('call', ['open', 'pwrite', 'ftruncate', 'rename'])
 def test_a_device_that_fails_leaves_no_part(root, report, reported,
                                             monkeypatch, call):
     tree = TreeTarget(root, report)
@@ -544,6 +546,7 @@ def test_a_device_that_fails_leaves_no_part(root, report, reported,
         with pytest.raises(OSError, match='No space'):
             with tree.add(entry(b'a/file', 'f')) as file:
                 file.write(b'data')
+                file.skip(5)
     tree.finish()
 
     assert os.listdir(root / 'a') == []
@@ -571,6 +574,29 @@ def test_no_part_ever_takes_the_name_of_another_file(root, report,
         with tree.add(entry(b'file', 'f')):
             raise AssertionError('it was opened')
     assert (root / '.same-0.part').read_bytes() == b'theirs'
+
+
+def test_memory_does_not_grow_with_the_tree(root, report):
+    def add(numbers):
+        for number in numbers:
+            tree.add(entry(b'%06d' % number, 'd'))
+            for name in b'abcdefghij':
+                with tree.add(entry(b'%06d/%c' % (number, name), 'f')):
+                    pass
+
+    tree = TreeTarget(root, report)
+    tree.add(ROOT)
+    add(range(200))  # as many directories as are held open
+    tracemalloc.start()
+    try:
+        add(range(200, 600))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    tree.finish()
+
+    assert peak < 100000  # what 4000 entries would take alone
+    assert len(os.listdir(root)) == 600
 
 
 # Directories
