@@ -338,7 +338,8 @@ class ChunkedBackupDriver(abc.ABC):
         """Bring a volume back as it was at a backup.
 
         :param volume_id: the volume that ``volume_file`` is.
-        :param volume_file: the target, open for writing; not truncated.
+        :param volume_file: the target, open for writing, or a sink; not
+            truncated.
         :param volume_is_new: it is known to hold only zeros.
         :param salvage: bring back what is sound and list the rest, which is
             zeroed.

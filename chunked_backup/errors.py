@@ -38,6 +38,7 @@
     │   ├── DeltaError                what is no delta of a file
     │   ├── PatchError                the delta and the old version disagree
     │   └── IncompleteChain           a manifest or a range is missing
+    ├── TargetIncomplete              a restore has ended in the middle
     ├── VolumeIOError                 the source or the target device failed
     ├── TreeTargetFailed              no file can be restored any more
     ├── DriverError                   the store failed
@@ -185,6 +186,14 @@ class PatchError(CorruptBackup):
 
 class IncompleteChain(CorruptBackup):
     template = 'backup %(backup_id)s cannot be restored: %(reason)s'
+
+
+class TargetIncomplete(ChunkedBackupError):
+    template = ('%(path)s is incomplete, and begins with a note that says '
+                'so: the restore of backup %(backup_id)s to it has failed '
+                '(%(reason)s); what was there is lost, restore again with '
+                '--force')
+    exit_code = 7
 
 
 class VolumeIOError(ChunkedBackupError):

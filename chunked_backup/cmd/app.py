@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :returns: the exit code: 0 done, 1 failed, 2 bad usage or configuration,
         3 salvaged with losses, 4 no such backup, 5 damaged backup, 6 the
-        store or a device failed, 130 cancelled.
+        store or a device failed, 7 a target is half restored, 130 cancelled.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # no nohup

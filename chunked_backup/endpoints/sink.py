@@ -190,8 +190,10 @@ def open_sink(volume_file: Any, is_new: bool) -> VolumeSink:
     """The sink for whatever a volume service hands over.
 
     :param volume_file: a file open for writing, with or without a descriptor.
-        It stays the caller's and is never closed.
+        It stays the caller's and is never closed. A sink is taken as it is.
     """
+    if isinstance(volume_file, VolumeSink):
+        return volume_file
     raw = source_module.unwrap(volume_file)
     descriptor = source_module.descriptor_of(raw)
     if descriptor is None:

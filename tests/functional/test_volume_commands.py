@@ -22,6 +22,7 @@ from tests.functional.command import wait_for
 
 NO_SUCH_BACKUP = 4
 DAMAGED = 5
+INCOMPLETE = 7
 SALVAGED = 3
 BAD_USAGE = 2
 
@@ -234,6 +235,26 @@ class TestRestore:
 
         command.run('volume', 'restore', 'latest', target, '--force')
 
+        assert target.read_bytes() == volume.read_bytes()
+
+    def test_a_target_that_is_half_restored_says_so(
+            self, command, volume, target, small_chunks):
+        """By its exit code, and to whoever takes it for a volume."""
+        backup_id = command.backup(volume)
+        damaged = command.objects()[1]
+        sound = damaged.read_bytes()
+        damage(damaged)
+        target.write_bytes(images.random_bytes(2_000_000, seed=2))
+
+        done = command.run('volume', 'restore', backup_id, target, '--force',
+                           exit_code=INCOMPLETE)
+
+        for word in (backup_id, damaged.name, str(target), 'incomplete'):
+            assert word in done.stderr
+        done = command.run('volume', 'backup', target, exit_code=BAD_USAGE)
+        assert 'has not ended' in done.stderr
+        damaged.write_bytes(sound)
+        command.run('volume', 'restore', backup_id, target, '--force')
         assert target.read_bytes() == volume.read_bytes()
 
     def test_a_block_zeroed_after_the_full_backup(

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chunked_backup import errors
+from chunked_backup.endpoints.marked import NOTE
 from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.host import StandaloneHost
 from chunked_backup.hosts.standalone.record import Backup
@@ -103,13 +104,14 @@ class VolumeService:
         :param force: overwrite what is there.
         :param salvage: bring back what is sound; the rest is zeros and is
             listed in the summary.
+        :raises TargetIncomplete: what was there is overwritten in part.
         """
         _require_available(backup, 'restored')
-        with open_target(path, force) as target:
+        with open_target(path, force, backup.id) as target:
             backup.status = Status.RESTORING
             try:
                 summary = self.driver.restore(
-                    backup, volume_id_of(path), target.file, target.is_new,
+                    backup, volume_id_of(path), target.sink, target.is_new,
                     salvage)
             finally:
                 backup.status = Status.AVAILABLE
@@ -254,7 +256,14 @@ def _open_volume(path: str) -> Any:
         if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             raise errors.InvalidVolume(
                 volume=path, reason='it is neither a file nor a block device')
-        return open(path, 'rb', buffering=0)
+        volume_file = open(path, 'rb', buffering=0)
+        if volume_file.read(len(NOTE)) == NOTE:
+            volume_file.close()
+            raise errors.InvalidVolume(
+                volume=path, reason='a restore to it has not ended, so it is '
+                'no whole volume')
+        volume_file.seek(0)
+        return volume_file
     except OSError as exc:
         raise errors.InvalidVolume(volume=path,
                                    reason=exc.strerror) from exc

@@ -14,7 +14,9 @@
 
 A file that is new appears under its name only when the restore has succeeded.
 One that exists is overwritten in place, because it may be a device, or mean
-more to somebody than its bytes (an owner, a link, an open descriptor).
+more to somebody than its bytes (an owner, a link, an open descriptor). If that
+does not come to its end, the target begins with a note that says so; a file
+that was empty is empty again.
 """
 
 import contextlib
@@ -25,16 +27,20 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from chunked_backup import errors
+from chunked_backup.endpoints.marked import MarkedSink
+from chunked_backup.endpoints.sink import VolumeSink
+from chunked_backup.endpoints.sink import open_sink
 
 
 class Target:
     """An open target.
 
+    :param sink: takes the volume.
     :param is_new: it is known to hold only zeros.
     """
 
-    def __init__(self, file: BinaryIO, is_new: bool) -> None:
-        self.file = file
+    def __init__(self, sink: VolumeSink, is_new: bool) -> None:
+        self.sink = sink
         self.is_new = is_new
         self.volume_bytes: int | None = None
 
@@ -44,12 +50,16 @@ class Target:
 
 
 @contextlib.contextmanager
-def open_target(path: str, force: bool) -> Iterator[Target]:
+def open_target(path: str, force: bool,
+                backup_id: str) -> Iterator[Target]:
     """Open a target; leaving by an exception removes a new file.
 
     :param force: overwrite what is there.
+    :param backup_id: what is restored, for a note in an incomplete target.
     :raises TargetNotEmpty: something is there.
     :raises InvalidVolume: it is no file and no block device, or in use.
+    :raises TargetIncomplete: in place of an exception within the block, when
+        what was there has been overwritten, and not all of it.
     """
     try:
         mode = os.stat(path).st_mode
@@ -62,14 +72,14 @@ def open_target(path: str, force: bool) -> Iterator[Target]:
         raise errors.InvalidVolume(
             volume=path, reason='it is neither a file nor a block device')
     if stat.S_ISREG(mode) and not os.path.getsize(path):
-        yield from _existing(path, os.O_RDWR, is_new=True)
+        yield from _empty(path, backup_id)
     elif not force:
         raise errors.TargetNotEmpty(path=path)
     elif stat.S_ISREG(mode):
-        yield from _existing(path, os.O_RDWR, is_new=False)
+        yield from _existing(path, os.O_RDWR, backup_id)
     else:
         # O_EXCL refuses a device that is mounted or otherwise in use.
-        yield from _existing(path, os.O_RDWR | os.O_EXCL, is_new=False)
+        yield from _existing(path, os.O_RDWR | os.O_EXCL, backup_id)
 
 
 def _new_file(path: str) -> Iterator[Target]:
@@ -83,8 +93,7 @@ def _new_file(path: str) -> Iterator[Target]:
         except OSError as exc:
             raise _unusable(path, exc) from exc
         with open(descriptor, 'r+b', buffering=0) as file:
-            target = Target(file, is_new=True)
-            yield target
+            yield Target(open_sink(file, True), is_new=True)
         if os.path.lexists(path):
             raise errors.TargetNotEmpty(path=path)
         os.rename(temporary, path)
@@ -94,18 +103,50 @@ def _new_file(path: str) -> Iterator[Target]:
         raise
 
 
-def _existing(path: str, flags: int, is_new: bool) -> Iterator[Target]:
+def _empty(path: str, backup_id: str) -> Iterator[Target]:
+    with _opened(path, os.O_RDWR) as file:
+        target = Target(_marked(file, True, backup_id), is_new=True)
+        try:
+            yield target
+        except BaseException:
+            os.ftruncate(file.fileno(), 0)
+            raise
+        _cut(file, target.volume_bytes)
+
+
+def _existing(path: str, flags: int, backup_id: str) -> Iterator[Target]:
+    with _opened(path, flags) as file:
+        sink = _marked(file, False, backup_id)
+        target = Target(sink, is_new=False)
+        try:
+            yield target
+        except BaseException as exc:
+            if not sink.is_incomplete:
+                raise
+            raise errors.TargetIncomplete(
+                path=path, backup_id=backup_id,
+                reason=str(exc) or 'interrupted') from exc
+        _cut(file, target.volume_bytes)
+
+
+def _marked(file: BinaryIO, is_new: bool, backup_id: str) -> MarkedSink:
+    return MarkedSink(open_sink(file, is_new), f'of backup {backup_id}')
+
+
+def _opened(path: str, flags: int) -> BinaryIO:
     try:
         descriptor = os.open(path, flags | os.O_CLOEXEC)
     except OSError as exc:
         raise _unusable(path, exc) from exc
-    with open(descriptor, 'r+b', buffering=0) as file:
-        target = Target(file, is_new)
-        yield target
-        if (target.volume_bytes is not None
-                and stat.S_ISREG(os.fstat(descriptor).st_mode)):
-            os.ftruncate(descriptor, target.volume_bytes)
-            os.fsync(descriptor)
+    return open(descriptor, 'r+b', buffering=0)
+
+
+def _cut(file: BinaryIO, volume_bytes: int | None) -> None:
+    """Have a file be no longer than the volume."""
+    if (volume_bytes is not None
+            and stat.S_ISREG(os.fstat(file.fileno()).st_mode)):
+        os.ftruncate(file.fileno(), volume_bytes)
+        os.fsync(file.fileno())
 
 
 def _unusable(path: str, error: OSError) -> errors.InvalidVolume:

@@ -15,12 +15,15 @@ import os
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.endpoints.marked import NOTE
 from chunked_backup.hosts.standalone.target import open_target
 
 
 def fill(path, force=False, data=b'restored', volume_bytes=None):
-    with open_target(str(path), force) as target:
-        target.file.write(data)
+    with open_target(str(path), force, 'a backup') as target:
+        target.sink.prepare(len(data))
+        target.sink.write(0, memoryview(data))
+        target.sink.flush()
         if volume_bytes is not None:
             target.finish(volume_bytes)
         return target.is_new
@@ -28,8 +31,8 @@ def fill(path, force=False, data=b'restored', volume_bytes=None):
 
 def test_a_new_file_appears_when_the_restore_has_succeeded(tmp_path):
     path = tmp_path / 'target'
-    with open_target(str(path), False) as target:
-        target.file.write(b'restored')
+    with open_target(str(path), False, 'a backup') as target:
+        target.sink.write(0, memoryview(b'restored'))
         assert target.is_new and not path.exists()
     assert path.read_bytes() == b'restored'
     assert os.listdir(tmp_path) == ['target']
@@ -37,7 +40,8 @@ def test_a_new_file_appears_when_the_restore_has_succeeded(tmp_path):
 
 @pytest.mark.parametrize('error', [ZeroDivisionError, KeyboardInterrupt])
 def test_a_new_file_of_a_restore_that_failed_is_gone(tmp_path, error):
-    with pytest.raises(error), open_target(str(tmp_path / 'target'), False):
+    with (pytest.raises(error),
+          open_target(str(tmp_path / 'target'), False, 'a backup')):
         raise error
     assert os.listdir(tmp_path) == []
 
@@ -45,7 +49,7 @@ def test_a_new_file_of_a_restore_that_failed_is_gone(tmp_path, error):
 def test_what_has_appeared_meanwhile_is_not_overwritten(tmp_path):
     path = tmp_path / 'target'
     with pytest.raises(errors.TargetNotEmpty):
-        with open_target(str(path), False):
+        with open_target(str(path), False, 'a backup'):
             path.write_bytes(b'somebody else\'s')
     assert path.read_bytes() == b'somebody else\'s'
     assert os.listdir(tmp_path) == ['target']
@@ -75,14 +79,51 @@ def test_a_file_that_is_overwritten_is_cut_to_the_volume(tmp_path):
     assert path.read_bytes() == b'restored' and path.stat().st_ino == inode
 
 
-def test_a_file_is_not_cut_when_the_restore_fails(tmp_path):
+def test_a_file_whose_restore_fails_says_that_it_is_incomplete(tmp_path):
     path = tmp_path / 'target'
-    path.write_bytes(b'old content that is longer')
+    path.write_bytes(bytes(3 << 20))
+    with pytest.raises(errors.TargetIncomplete) as caught:
+        with open_target(str(path), True, 'a backup') as target:
+            target.sink.prepare(2 << 20)
+            target.sink.write(1 << 20, memoryview(b'new'))
+            target.sink.write(0, memoryview(b'new'))
+            raise errors.OutOfSpace(container='c', object_name='o',
+                                    reason='the disk is full')
+    assert path.read_bytes().startswith(NOTE + b'of backup a backup\n\0')
+    assert path.stat().st_size == 3 << 20
+    for word in ('a backup', str(path), 'the disk is full'):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, ZeroDivisionError])
+def test_an_interrupt_tells_of_an_incomplete_target(tmp_path, error):
+    path = tmp_path / 'target'
+    path.write_bytes(b'old')
+    with pytest.raises(errors.TargetIncomplete, match='interrupted'):
+        with open_target(str(path), True, 'a backup') as target:
+            target.sink.prepare(3)
+            raise error()
+
+
+def test_a_file_that_was_not_touched_is_not_incomplete(tmp_path):
+    path = tmp_path / 'target'
+    path.write_bytes(b'old')
     with pytest.raises(ZeroDivisionError):
-        with open_target(str(path), True) as target:
-            target.file.write(b'new')
+        with open_target(str(path), True, 'a backup'):
             1 / 0
-    assert path.read_bytes() == b'new content that is longer'
+    assert path.read_bytes() == b'old'
+
+
+def test_an_empty_file_is_empty_again_when_the_restore_fails(tmp_path):
+    path = tmp_path / 'target'
+    path.touch()
+    with pytest.raises(ZeroDivisionError):
+        with open_target(str(path), False, 'a backup') as target:
+            target.sink.prepare(2 << 20)
+            target.sink.write(1 << 20, memoryview(b'new'))
+            assert path.read_bytes().startswith(NOTE)
+            1 / 0
+    assert path.read_bytes() == b''
 
 
 @pytest.mark.parametrize('force', [True, False])
