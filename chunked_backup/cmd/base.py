@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 from cliff import columns
-from cliff import display
+from cliff import command
 from oslo_config import cfg
 from oslo_log import log as logging
 
@@ -50,8 +50,11 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         help='no progress bar, even on a terminal')
 
 
-class Command(display.DisplayCommandBase):
-    """A command that reports errors as one line and an exit code."""
+class Command(command.Command):
+    """A command that reports errors as one line and an exit code.
+
+    Those that print an answer are a ``Lister`` or a ``ShowOne`` besides.
+    """
 
     #: Set by ``take_action`` when the answer is not simply "done".
     exit_code = 0

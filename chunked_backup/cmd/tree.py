@@ -20,7 +20,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from cliff import command
 from cliff import lister
 from cliff import show
 
@@ -218,7 +217,7 @@ class VerifyTree(TreeCommand, lister.Lister):
                 base.Size(totals.bytes), '')
 
 
-class StreamTree(TreeCommand, command.Command):
+class StreamTree(TreeCommand):
     """Write the stream of a backup to standard output, decoded.
 
     What the tar engine has written is a tar archive of what was new at that

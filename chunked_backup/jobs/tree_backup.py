@@ -133,9 +133,17 @@ class TreeBackupJob:
 
     def _old_content(self, entry: Entry,
                      old: Record | None) -> Content | None:
-        if old is not None:
-            return old.content
-        return self._renamed and self._renamed.find(entry)
+        """What the file had, by its inode or else by its name, in the
+        parent."""
+        if self._renamed is None or (
+                old is not None and old.entry.inode == entry.inode):
+            return old and old.content
+        renamed = self._renamed.find(entry)
+        if renamed is not None and (old is None or (
+                renamed.entry.size == entry.size
+                and renamed.entry.mtime_ns == entry.mtime_ns)):
+            return renamed.content
+        return old and old.content
 
     def _go_on(self) -> None:
         self._monitor.check()

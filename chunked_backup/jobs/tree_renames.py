@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from chunked_backup.flow.executors import Workers
 from chunked_backup.formats import tree_v1
-from chunked_backup.formats.tree_v1 import Content
+from chunked_backup.formats.tree_v1 import Record
 from chunked_backup.formats.tree_v1.index import Place
 from chunked_backup.jobs.tree_level import StoredChain
 from chunked_backup.store.stream_reader import SegmentCache
@@ -48,9 +48,8 @@ class RenamedFiles:
         self._cache = SegmentCache(workers.io, _CACHE_BYTES)
         self._inodes = None
 
-    def find(self, entry: Entry) -> Content | None:
-        """What a file of the same inode held at the parent, if there was
-        one."""
+    def find(self, entry: Entry) -> Record | None:
+        """The file that had the inode at the parent, if there was one."""
         if not entry.size:
             return None
         if self._inodes is None:
@@ -64,7 +63,7 @@ class RenamedFiles:
             self._cache, operator.attrgetter('index'),
             Place(manifest.level, int(self._offsets[index]),
                   int(self._lengths[index])), self._tick)
-        return tree_v1.index.unpack_one(data, manifest.id).content
+        return tree_v1.index.unpack_one(data, manifest.id)
 
     def _read(self) -> None:
         import numpy

@@ -35,7 +35,7 @@ def test_names_are_sorted():
 @pytest.mark.parametrize('namespace, kind, known', [
     (loader.DRIVERS, 'driver', 'memory'),
     (loader.HOSTS, 'host', 'standalone'),
-    (loader.ENGINES, 'engine', 'tar')])
+    (loader.ENGINES, 'engine', 'rsync')])
 def test_an_unknown_name_is_an_error_that_names_the_known(namespace, kind,
                                                           known):
     with pytest.raises(errors.PluginNotFound) as caught:
