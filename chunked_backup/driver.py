@@ -452,7 +452,7 @@ class ChunkedBackupDriver(abc.ABC):
             compression=codecs.canonical(conf.compression_algorithm),
             merge_gap_bytes=conf.merge_gap_bytes,
             parallelism=self._objects_in_work(self.sha_block_size_bytes),
-            executor=conf.executor)
+            executor=conf.executor, write_md5=conf.write_md5)
 
     def _objects_in_work(self, block_size_bytes: int) -> int:
         conf = self.conf.chunked_backup

@@ -188,6 +188,10 @@ class _Transfer:
     def _check_md5(self) -> None:
         """Read the object for its md5 alone: in a salvage without digests
         nothing else tells, before a byte is written, that it is sound."""
+        if self._stored.md5 is None:
+            raise self._corrupt('neither the sha256 of its blocks nor its '
+                                'md5 is known, so nothing tells whether it '
+                                'is sound')
         with self._level.store.reader(self._stored.name) as reader:
             plain = codecs.decompressor(self._stored.compression, reader)
             md5 = hashlib.md5(usedforsecurity=False)

@@ -30,6 +30,7 @@ class Settings:
     :param merge_gap_bytes: changed ranges this near become one object.
     :param parallelism: objects in work at once.
     :param executor: ``threads`` or ``serial``.
+    :param write_md5: whether the md5 of each object is recorded.
     """
 
     chunk_size_bytes: int
@@ -38,6 +39,7 @@ class Settings:
     merge_gap_bytes: int = 0
     parallelism: int = 4
     executor: str = 'threads'
+    write_md5: bool = True
 
     def __post_init__(self) -> None:
         if self.block_size_bytes <= 0 or self.chunk_size_bytes <= 0:

@@ -20,7 +20,7 @@ whatever its length.
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from chunked_backup.blocks import codecs
@@ -73,9 +73,11 @@ class ExtentWriter:
         self._kept = kept
         self._piece_bytes = piece_bytes(self._block_size)
         self._buffers = BufferPool(self._piece_bytes)
+        self._new_md5 = (_new_md5 if settings.write_md5
+                         else _LeftOut)
         self._zero_objects = _ZeroObjects(
             codecs.ZLIB[0] if self._compression == codecs.NONE
-            else self._compression)
+            else self._compression, self._new_md5)
 
     def store(self, name: str, extent: Extent) -> tuple[StoredObject, int]:
         """Write the object; its manifest entry and its stored size."""
@@ -125,7 +127,8 @@ class ExtentWriter:
             self._source.read_into(extent.offset, data)
             self._spool.write(extent.offset // self._block_size,
                               digests.hash_blocks(data, self._block_size))
-            md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            md5 = self._new_md5()
+            md5.update(data)
             compression, best = self._compression, data
             if compression != codecs.NONE:
                 best = codecs.compress(compression, data)
@@ -135,7 +138,7 @@ class ExtentWriter:
             size = len(best)
         self._advance(extent.length)
         return StoredObject(name, extent.offset, extent.length, compression,
-                            md5), size
+                            md5.hexdigest()), size
 
     def _choose(self, extent: Extent) -> str:
         """Look at samples of a long extent before compressing it."""
@@ -156,15 +159,15 @@ class ExtentWriter:
         """A long extent: read, hash, compress and write at the same time."""
         counted = 0
 
-        def produce(writer: Writer) -> tuple[str, int]:
+        def produce(writer: Writer) -> tuple[str | None, int]:
             nonlocal counted
             self._advance(-counted)  # by a try that failed
             counted = 0
             compressor = codecs.compressor(compression, extent.length)
             with (self._buffers.borrow() as one,
                   self._buffers.borrow() as other,
-                  _Hasher(self._cpu, self._spool,
-                          self._block_size) as hasher):
+                  _Hasher(self._cpu, self._spool, self._block_size,
+                          self._new_md5()) as hasher):
                 for start, data in self._read(extent, one, other):
                     hasher.update(start, data)
                     writer.write(compressor.compress(data))
@@ -199,19 +202,35 @@ class ExtentWriter:
             self._monitor.advance(count)
 
 
+def _new_md5() -> Any:
+    return hashlib.md5(usedforsecurity=False)
+
+
+class _LeftOut:
+    """In place of an md5 that nobody wants."""
+
+    def update(self, data: memoryview) -> None:
+        pass
+
+    def hexdigest(self) -> None:
+        return None
+
+
 class _Hasher:
     """Hashes one extent's pieces on other threads, in order, one behind.
 
     When ``update`` returns, nothing but the piece it was given is in use;
     when the block is left, nothing at all.
+
+    :param md5: takes all pieces, too.
     """
 
     def __init__(self, cpu: Executor, spool: DigestSpool,
-                 block_size_bytes: int) -> None:
+                 block_size_bytes: int, md5: Any) -> None:
         self._cpu = cpu
         self._spool = spool
         self._block_size = block_size_bytes
-        self._md5: Any = hashlib.md5(usedforsecurity=False)
+        self._md5 = md5
         self._running: list[native.Future] = []
 
     def __enter__(self) -> '_Hasher':
@@ -225,8 +244,8 @@ class _Hasher:
         self._running = [self._cpu.submit(self._sha256, start, data),
                          self._cpu.submit(self._md5.update, data)]
 
-    def finish(self) -> str:
-        """The md5 of everything."""
+    def finish(self) -> str | None:
+        """The md5 of everything, if it is wanted."""
         self._wait()
         return self._md5.hexdigest()
 
@@ -242,21 +261,22 @@ class _Hasher:
 class _ZeroObjects:
     """The stored form of objects that hold only zeros, made once a size."""
 
-    def __init__(self, compression: str) -> None:
+    def __init__(self, compression: str, new_md5: Callable[[], Any]) -> None:
         self.compression = compression
-        self._made: dict[int, tuple[bytes, str]] = {}
+        self._new_md5 = new_md5
+        self._made: dict[int, tuple[bytes, str | None]] = {}
         self._lock = native.lock()
 
-    def get(self, length: int) -> tuple[bytes, str]:
+    def get(self, length: int) -> tuple[bytes, str | None]:
         """The stored bytes and the md5 of ``length`` zeros."""
         with self._lock:  # one thread computes, the others want the result
             if length not in self._made:
                 self._made[length] = self._make(length)
             return self._made[length]
 
-    def _make(self, length: int) -> tuple[bytes, str]:
+    def _make(self, length: int) -> tuple[bytes, str | None]:
         stream = codecs.compressor(self.compression, length)
-        md5 = hashlib.md5(usedforsecurity=False)
+        md5 = self._new_md5()
         parts = []
         for start in range(0, length, len(_ZEROS)):
             piece = memoryview(_ZEROS)[:length - start]

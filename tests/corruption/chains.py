@@ -86,7 +86,7 @@ def kind_of(name):
 
 
 @functools.cache
-def _made(codec):
+def _made(codec, write_md5):
     rng = random.Random(codec)
     objects = {}
     service = support.service(support.memory_driver(
@@ -113,11 +113,11 @@ def _made(codec):
     return Chain(objects, states, backups)
 
 
-def make(codec):
+def make(codec, write_md5=True):
     """The chain in one codec; call it where ``conf`` is in use."""
     support.override(compression_algorithm=codec, merge_gap_bytes=BLOCK,
-                     executor='serial')
-    return _made(codec)
+                     executor='serial', write_md5=write_md5)
+    return _made(codec, write_md5)
 
 
 def objects_of(chain, level):

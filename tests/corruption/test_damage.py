@@ -386,6 +386,15 @@ def test_a_salvage_does_without_the_digest_table(chain, is_new):
             assert assert_salvaged(chain, service, level, is_new) == 0
 
 
+def test_a_salvage_without_digests_brings_nothing_back_unchecked(conf):
+    """With neither digest table nor md5, nothing tells what is sound."""
+    chain = chains.make('zlib', write_md5=False)
+    [name] = chain.names('digest table', 2)
+    service = chain.with_changes({name: None})
+    data, summary = salvage(chain, service, 2, False)
+    assert not any(data) and summary.bad_ranges
+
+
 def test_a_salvage_goes_on_where_the_store_cannot_read(chain, monkeypatch):
     """A bad sector under one object is damage, too."""
     for bad in chain.names('data', 0):

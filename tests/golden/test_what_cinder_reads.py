@@ -69,8 +69,9 @@ def write_generation(path, number, rng):
 class History:
     """A chain, and the volume as it was at each of its backups."""
 
-    def __init__(self, path, codec, gap):
-        support.override(compression_algorithm=codec, merge_gap_bytes=gap)
+    def __init__(self, path, codec, gap, write_md5=True):
+        support.override(compression_algorithm=codec, merge_gap_bytes=gap,
+                         write_md5=write_md5)
         self.repository = path / 'repository'
         self.service = support.service(support.posix_driver(self.repository))
         self.states, self.backups = [], []
@@ -106,6 +107,14 @@ def test_cinder_restores_every_point_of_our_chains(history, is_new):
         assert stock_reader.restore(
             history.repository, stock_reader.chain(history.service, backup),
             target, is_new) == state
+
+
+def test_cinder_restores_what_has_no_md5(tmp_path, conf):
+    history = History(tmp_path, 'zlib', 1024, write_md5=False)
+    assert not any(b'"md5"' in data
+                   for _, data in history.documents('_metadata'))
+    test_cinder_restores_every_point_of_our_chains(history, True)
+    test_we_restore_every_point_of_our_chains(history)
 
 
 def test_we_restore_every_point_of_our_chains(history):

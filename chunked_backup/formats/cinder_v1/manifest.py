@@ -30,6 +30,7 @@ from chunked_backup.formats.cinder_v1 import names
 from chunked_backup.model import BackupRecord, StoredObject
 
 _COMPRESSIONS = (codecs.NONE,) + codecs.ZLIB + codecs.BZ2 + codecs.ZSTD
+_WITHOUT_MD5 = 0x80
 _LARGEST_OFFSET = 1 << 62
 _MD5 = re.compile(r'[0-9a-f]{32}')
 # The texts of a manifest, and whether each must be there.
@@ -54,17 +55,16 @@ class ObjectList:
         self._compressions = bytearray()
         self._md5s = bytearray()
         self._other_names: dict[int, str] = {}
-        self._without_md5: set[int] = set()
 
     def append(self, stored: StoredObject) -> None:
         index = len(self)
         if stored.name != names.data_object(self._prefix, index + 1):
             self._other_names[index] = stored.name
-        if stored.md5 is None:
-            self._without_md5.add(index)
         self._offsets.append(stored.offset)
         self._lengths.append(stored.length)
-        self._compressions.append(_COMPRESSIONS.index(stored.compression))
+        self._compressions.append(
+            _COMPRESSIONS.index(stored.compression)
+            | (_WITHOUT_MD5 if stored.md5 is None else 0))
         self._md5s += bytes.fromhex(stored.md5 or '00' * 16)
 
     def __len__(self) -> int:
@@ -72,12 +72,13 @@ class ObjectList:
 
     def __getitem__(self, index: int) -> StoredObject:
         offset = self._offsets[index]
-        md5 = None if index in self._without_md5 else (
+        compression = self._compressions[index]
+        md5 = None if compression & _WITHOUT_MD5 else (
             self._md5s[16 * index:16 * index + 16].hex())
         name = (self._other_names.get(index)
                 or names.data_object(self._prefix, index + 1))
         return StoredObject(name, offset, self._lengths[index],
-                            _COMPRESSIONS[self._compressions[index]], md5)
+                            _COMPRESSIONS[compression & ~_WITHOUT_MD5], md5)
 
     def __iter__(self) -> Iterator[StoredObject]:
         return (self[index] for index in range(len(self)))

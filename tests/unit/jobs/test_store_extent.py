@@ -37,7 +37,8 @@ RANDOM = random.Random(4).randbytes(8 * CHUNK)
 class Bench:
     """An extent writer over a volume, with everything that it needs."""
 
-    def __init__(self, workers, volume, driver=None, compression='zlib'):
+    def __init__(self, workers, volume, driver=None, compression='zlib',
+                 write_md5=True):
         self.driver = driver or harness.memory_driver()
         self.store = ObjectStore(self.driver, 'backups',
                                  sleep=lambda wait_s: None)
@@ -48,8 +49,8 @@ class Bench:
                                lambda *report: self.reports.append(report[0]))
         self.writer = ExtentWriter(
             self.store, open_source(io.BytesIO(volume)), self.spool,
-            Settings(CHUNK, BLOCK, compression), self.monitor, workers.cpu,
-            counted=True)
+            Settings(CHUNK, BLOCK, compression, write_md5=write_md5),
+            self.monitor, workers.cpu, counted=True)
 
     def done_bytes(self):
         self.monitor.poll()
@@ -79,6 +80,20 @@ def test_the_entry_the_object_and_the_digests_fit(workers, monkeypatch,
     assert bench.driver.stores['backups']['o'] == data
     assert size == len(data) == bench.done_bytes()
     assert bench.spool.read(8, 8) == expected_digests(data)
+
+
+@pytest.mark.parametrize('streamed, zero', [
+    (False, False), (True, False), (False, True)])
+def test_the_md5_is_left_out_where_nobody_wants_it(workers, monkeypatch,
+                                                   streamed, zero):
+    if streamed:
+        harness.small_pieces(monkeypatch)
+    volume = bytes(2 * CHUNK) if zero else RANDOM
+    bench = Bench(workers, volume, write_md5=False)
+    stored, _ = bench.writer.store('o', Extent(CHUNK, CHUNK, zero))
+    assert stored.md5 is None
+    assert bench.spool.read(8, 8) == expected_digests(
+        volume[CHUNK:2 * CHUNK])
 
 
 def test_many_streams_at_once_do_not_mix_their_digests(monkeypatch):
