@@ -212,18 +212,26 @@ class DeltaEncoder:
             return False
         if count < self._offsets and not (final and count > 0):
             return False
+        if self._zeros and self._is_zero(self._position):
+            self._tell_found(self._position, Zero(self._block))
+            self._state = None
+            return True
         count = min(count, self._offsets)
-        weak, self._state = self._hashes.rolling.roll(
+        sums, self._state = self._hashes.rolling.roll(
             self._buffer, self._position - self._base, count, self._state)
-        for each in self._index.candidates(weak).tolist():
-            position = self._position + each
-            block = self._index.find(int(weak[each]), self._strong(position))
+        for offset, weak in self._index.candidates(sums):
+            position = self._position + offset
+            block = self._index.find(weak, self._strong(position))
             if block is not None:
                 self._tell_block(position, block)
                 return True
         self._position += count
         self._offsets = min(2 * self._offsets, rolling.OFFSETS)
         return True
+
+    def _is_zero(self, position: int) -> bool:
+        return (not self._view(position, position + min(64, self._block)).any()
+                and self._strong(position) == self._hashes.strong_of_zeros)
 
     @functools.cached_property
     def _index(self) -> BlockIndex:

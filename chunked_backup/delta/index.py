@@ -15,18 +15,23 @@
 
 import numpy
 
+from chunked_backup.delta import rolling
 from chunked_backup.delta.signature import STRONG_BYTES, Signature
 
-#: Bits of the filter for each block, and the most there are: 64 MiB.
-_FILTER_BITS_LOG2 = 7
-_MAX_FILTER_BITS_LOG2 = 29
+#: A filter has 16 to 32 entries for each block, and at most 32 Mi.
+_FILTER_LOG2 = 5
+_MAX_FILTER_LOG2 = 25
+_MIN_FILTER_LOG2 = 10
 
 
 class BlockIndex:
     """Finds the whole blocks of a signature by their hashes.
 
-    Of equal blocks it knows the first. Costs 8 bytes a block, and 16 to 32
-    for a filter: one bit for each value of the upper bits of weak hashes.
+    Of equal blocks it knows the first. Costs 8 bytes a block, and two filters
+    of 16 to 32 bytes a block: one by the upper bits of the weak hashes, for
+    all offsets, one by their lower bits, for those that pass the first.
+    Together they let 1 in 250 pass at most, or a binary search for each would
+    take as long as the hashing.
     """
 
     def __init__(self, signature: Signature) -> None:
@@ -35,24 +40,35 @@ class BlockIndex:
         self._blocks = numpy.argsort(weak, kind='stable').astype(numpy.uint32)
         self._weak = weak[self._blocks]
         self._drop_repetitions()
-        bits = min(max(8, len(weak).bit_length() + _FILTER_BITS_LOG2),
-                   _MAX_FILTER_BITS_LOG2)
-        self._shift = numpy.uint32(32 - bits)
-        self._filter = numpy.zeros(1 << bits - 3, numpy.uint8)
-        upper = self._weak >> self._shift
-        numpy.bitwise_or.at(self._filter, upper >> 3, _BITS[upper & 7])
+        bits = min(max(_MIN_FILTER_LOG2,
+                       len(self._weak).bit_length() - 1 + _FILTER_LOG2),
+                   _MAX_FILTER_LOG2)
+        self._shift = numpy.uint64(64 - bits)
+        self._upper = numpy.zeros(1 << bits, bool)
+        self._upper[self._weak >> numpy.uint32(32 - bits)] = True
+        self._mask = numpy.uint32((1 << bits) - 1)
+        self._lower = numpy.zeros(1 << bits, bool)
+        self._lower[self._weak & self._mask] = True
 
     def __len__(self) -> int:
         return len(self._blocks)
 
-    def candidates(self, weak: numpy.ndarray) -> numpy.ndarray:
-        """Where in an array of weak hashes one stands that a block has."""
-        upper = weak >> self._shift
-        bytes_of = self._filter.take(upper >> 3)
-        found = numpy.flatnonzero(bytes_of & _BITS.take(upper & 7))
-        places = numpy.searchsorted(self._weak, weak[found])
+    def candidates(self, sums: numpy.ndarray) -> list[tuple[int, int]]:
+        """Where the hash of a window is that of a block.
+
+        :param sums: what ``RollingHash.roll`` gives.
+        :returns: pairs of an index into it and the weak hash.
+        """
+        upper = (sums >> self._shift).view(numpy.int64)
+        # Clipping is never needed, and checking would take time.
+        passed = numpy.flatnonzero(self._upper.take(upper, mode='clip'))
+        weak = rolling.weak(sums[passed])
+        second = self._lower[weak & self._mask]
+        passed, weak = passed[second], weak[second]
+        places = numpy.searchsorted(self._weak, weak)
         places[places == len(self._weak)] = 0
-        return found[self._weak[places] == weak[found]]
+        found = self._weak[places] == weak
+        return list(zip(passed[found].tolist(), weak[found].tolist()))
 
     def find(self, weak: int, strong: bytes) -> int | None:
         """The first block with these hashes."""
@@ -76,6 +92,3 @@ class BlockIndex:
         keep = numpy.ones(len(self._weak), bool)
         keep[same[repeated] + 1] = False
         self._blocks, self._weak = self._blocks[keep], self._weak[keep]
-
-
-_BITS = (1 << numpy.arange(8)).astype(numpy.uint8)

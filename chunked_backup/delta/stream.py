@@ -22,15 +22,14 @@ Layout, little-endian: a header, operations, and an end::
     old length      8   in bytes
     old digest     32   blake3 of the old version
 
-    "C" offset 8, length 8       a copy of bytes of the old version
-    "L" length 4, bytes          a literal, of up to 1 MiB
-    "Z" length 8                 zeros
+    "C" offset 8, length 8      a copy of bytes of the old version
+    "L" length 4, bytes         a literal, of up to 1 MiB
+    "Z" length 8                zeros
+    "E" length 8, digest 32     of the new version
 
-    "E" length 8, digest 32      of the new version
-    check          16            blake3 of all that stands before
-
-A reader hands operations on before it has seen the check, or it would have to
-hold all of them: they are trustworthy once the end has been read.
+Behind each operation, and behind the end, stand 8 bytes of the blake3 of all
+that stands before, these checks left out. So nothing is done that a damaged
+length asks for.
 """
 
 import dataclasses
@@ -43,10 +42,11 @@ import blake3
 from chunked_backup import errors
 from chunked_backup.delta.ops import LITERAL_BYTES, Copy, Literal, Op, Zero
 from chunked_backup.delta.signature import (
-    CHECK_BYTES, DIGEST_BYTES, MAX_BLOCK_SIZE_BYTES, Signature)
+    DIGEST_BYTES, MAX_BLOCK_SIZE_BYTES, Signature)
 
 _MAGIC = b'CBDL'
 _VERSION = 1
+_CHECK_BYTES = 8
 _HEADER = struct.Struct(f'<4sB3xIQ{DIGEST_BYTES}s')
 _COPY = struct.Struct('<QQ')
 _LITERAL = struct.Struct('<I')
@@ -61,8 +61,10 @@ class DeltaWriter:
         self._check = blake3.blake3()
 
     def begin(self, old: Signature) -> bytes:
-        return self._checked(_HEADER.pack(
-            _MAGIC, _VERSION, old.block_size_bytes, old.length, old.digest))
+        data = _HEADER.pack(_MAGIC, _VERSION, old.block_size_bytes,
+                            old.length, old.digest)
+        self._check.update(data)
+        return data
 
     def op(self, op: Op) -> bytes:
         if isinstance(op, Copy):
@@ -74,12 +76,11 @@ class DeltaWriter:
         return self._checked(data)
 
     def end(self, new: Signature) -> bytes:
-        data = self._checked(b'E' + _END.pack(new.length, new.digest))
-        return data + self._check.digest(CHECK_BYTES)
+        return self._checked(b'E' + _END.pack(new.length, new.digest))
 
     def _checked(self, data: bytes) -> bytes:
         self._check.update(data)
-        return data
+        return data + self._check.digest(_CHECK_BYTES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +126,11 @@ class DeltaReader:
         length = 0
         while (tag := self._read(1)) != b'E':
             op = self._op(tag)
+            self._expect_check()
             length += op.length
             yield op
         end = End(*self._unpack(_END))
-        expected = self._check.digest(CHECK_BYTES)
-        if self._read(CHECK_BYTES) != expected:
-            raise self._error('its check does not match')
+        self._expect_check()
         if end.length != length:
             raise self._error(f'{end.length} bytes are announced, but '
                               f'{length} are there')
@@ -164,10 +164,20 @@ class DeltaReader:
             return Zero(length)
         raise self._error(f'an operation {tag!r}')
 
+    def _expect_check(self) -> None:
+        expected = self._check.digest(_CHECK_BYTES)
+        if self._read_unchecked(_CHECK_BYTES) != expected:
+            raise self._error('the check before does not match')
+
     def _unpack(self, layout: struct.Struct) -> tuple:
         return layout.unpack(self._read(layout.size))
 
     def _read(self, length: int) -> bytes:
+        data = self._read_unchecked(length)
+        self._check.update(data)
+        return data
+
+    def _read_unchecked(self, length: int) -> bytes:
         data = self._stream.read(length)
         while len(data) < length:  # a pipe gives what it has
             more = self._stream.read(length - len(data))
@@ -175,7 +185,6 @@ class DeltaReader:
                 raise self._error(f'it ends {length - len(data)} bytes too '
                                   f'early', len(data))
             data += more
-        self._check.update(data)
         self._offset += length
         return data
 
