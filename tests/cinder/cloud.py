@@ -28,6 +28,7 @@ import subprocess
 import sys
 import time
 import uuid
+from importlib import metadata
 
 STOCK = 'cinder.backup.drivers.{0}.{1}BackupDriver'
 OURS = 'chunked_backup.drivers.{0}.{1}BackupDriver'
@@ -39,10 +40,15 @@ BLOCK = 32768
 #: Not a whole number of blocks, but of sectors.
 VOLUME_BYTES = 2130432
 
-MODES = ('eventlet', 'threads')
+#: Cinder 28 knows the first one only.
+MODES = ('eventlet', 'threads') if (
+    int(metadata.version('cinder').split('.')[0]) > 28) else ('eventlet',)
 _DEADLINE_S = 60
 _POLL_S = 0.01
 _ROOT = pathlib.Path(__file__).parents[2]
+
+#: Where Cinder's programs are.
+BIN = pathlib.Path(sys.executable).parent
 
 
 class CommandFailed(Exception):
@@ -97,6 +103,7 @@ class Cloud:
         :param sections: further sections, by name.
         """
         state = self.directory / 'state'
+        helper = {'helper_command': BIN / 'privsep-helper'}
         everything = {
             'DEFAULT': {
                 'host': 'backups', 'my_ip': '127.0.0.1',
@@ -117,6 +124,8 @@ class Cloud:
             'oslo_concurrency': {'lock_path': state / 'locks'},
             'oslo_messaging_notifications': {'driver': 'test'},
             'key_manager': {'backend': 'tests.cinder.keys.KeyManager'},
+            # root needs no sudo to become root.
+            'privsep_osbrick': helper, 'cinder_sys_admin': helper,
             **sections}
         path.write_text(''.join(
             f'[{name}]\n' + ''.join(
@@ -129,16 +138,19 @@ class Cloud:
     def log(self):
         return self.directory / 'backup.log'
 
-    def service(self, backup_driver, mode='threads', options=None,
-                sections=None, arguments=()):
+    def service(self, backup_driver, mode=MODES[-1], options=None,
+                sections=None, environment=None, arguments=(),
+                is_up=True):
         """A running service; leave the context to end it.
 
         :param options: more of ``[DEFAULT]``; None takes one away.
         :param sections: further sections, by name.
+        :param environment: more of it.
         :param arguments: see service.py.
+        :param is_up: whether to wait until it accepts backups.
         """
         return Service(self, backup_driver, mode, options or {},
-                       sections or {}, arguments)
+                       sections or {}, environment or {}, arguments, is_up)
 
     # Devices.
 
@@ -211,7 +223,7 @@ class Service:
     """
 
     def __init__(self, cloud, backup_driver, mode, options, sections,
-                 arguments):
+                 environment, arguments, is_up):
         self.cloud = cloud
         self._write_conf = functools.partial(
             cloud.write_conf,
@@ -219,11 +231,13 @@ class Service:
             backup_driver)
         self._options = options
         self._sections = sections
+        self._is_up = is_up
         self._write_conf(options, sections)
         self._seen = set()
         environment = {
-            **os.environ, 'OS_CINDER_DISABLE_EVENTLET_PATCHING':
-            'true' if mode == 'threads' else ''}
+            **os.environ, **environment,
+            'OS_CINDER_DISABLE_EVENTLET_PATCHING':
+                'true' if mode == 'threads' else ''}
         self._socket, theirs = socket.socketpair()
         self._output = open(cloud.directory / 'output.log', 'ab')
         self._process = subprocess.Popen(
@@ -238,6 +252,8 @@ class Service:
     def __enter__(self):
         try:
             self._answer()
+            if self._is_up:
+                self.wait_until('the service is up', self.is_working)
         except BaseException:
             self.kill()
             raise

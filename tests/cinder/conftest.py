@@ -18,17 +18,48 @@ restarts or breaks a service makes a cloud of its own, with ``new_cloud``.
 """
 
 import contextlib
+from importlib import metadata
 
 import pytest
 
 from tests.cinder import cloud as clouds
 from tests.cinder import databases
+from tests.cinder import tables
+
+_TABLE = pytest.StashKey()
 
 
 def pytest_ignore_collect(config):
     """Leave the tests here to the environment that has Cinder; it runs them
     in one process."""
     return True if hasattr(config, 'workerinput') else None
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        'markers', 'exchange(direction): counted in the table at the end')
+    config.stash[_TABLE] = tables.Table()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Count a test that has ended, or whose fixtures have failed."""
+    report = yield
+    marker = item.get_closest_marker('exchange')
+    if marker and (report.when == 'call' or not report.passed):
+        driver, mode = item.callspec.params.get('exchange') or (
+            'posix', item.callspec.params['mode'])
+        item.config.stash[_TABLE].count(driver, mode, *marker.args,
+                                        report.passed)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    lines = config.stash[_TABLE].lines()
+    if lines:
+        terminalreporter.section('exchanged with the drivers of Cinder '
+                                 + metadata.version('cinder'))
+        terminalreporter.write_line('\n'.join(lines))
 
 
 @pytest.fixture(scope='session')
@@ -95,9 +126,9 @@ def ours(services, mode):
 @pytest.fixture
 def threads(services):
     """Our driver in native threads, where the mode makes no difference."""
-    return services(clouds.OUR_POSIX, 'threads')
+    return services(clouds.OUR_POSIX, clouds.MODES[-1])
 
 
 @pytest.fixture
 def stock_threads(services):
-    return services(clouds.STOCK_POSIX, 'threads')
+    return services(clouds.STOCK_POSIX, clouds.MODES[-1])

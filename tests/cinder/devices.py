@@ -16,15 +16,16 @@ import io
 import os
 import threading
 
-from cinder import utils
 from os_brick.initiator.connectors import local
 
-if utils.concurrency_mode_threading():
-    import time
-else:
+from chunked_backup.flow import native
+
+if native.is_patched():
     from eventlet import patcher
     # A slow device keeps its native thread, not a green one, waiting.
     time = patcher.original('time')
+else:
+    import time
 
 
 #: What was called on the thread that runs all green threads: while such a call
@@ -89,7 +90,7 @@ class FileLikeDevice(io.RawIOBase):
             raise OSError(5, 'Input/output error')
 
     def _wait(self, name):
-        if not utils.concurrency_mode_threading() and (
+        if native.is_patched() and (
                 threading.get_native_id() == os.getpid()):
             CALLS_ON_THE_HUB.append(name)
         time.sleep(self._delay_s)

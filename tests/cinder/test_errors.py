@@ -169,7 +169,7 @@ def test_a_service_with_a_broken_configuration_is_down(new_cloud, mode):
     in_the_way = cloud.directory / 'a file'
     in_the_way.touch()
     options = {'backup_posix_path': in_the_way}
-    with cloud.service(OUR_POSIX, mode, options) as service:
+    with cloud.service(OUR_POSIX, mode, options, is_up=False) as service:
         volume = service.volume(images.first())
         backup_id, done = service.try_to_back_up(volume)
 

@@ -20,8 +20,6 @@ and the users of the API are ours.
 import contextlib
 import dataclasses
 import os
-import pathlib
-import sys
 import time
 
 import pytest
@@ -36,17 +34,13 @@ from tests.stores.servers import base
 HOSTS = {'one': 'eventlet', 'two': 'threads'}
 VOLUMES = 20
 
-_BIN = pathlib.Path(sys.executable).parent
 #: Two seconds for a volume, so that there is a middle to be killed in.
 _BYTES_PER_S = 1 << 20
-_HELPER = {'helper_command': _BIN / 'privsep-helper'}
 _SECTIONS = {
     'oslo_messaging_notifications': {'driver': 'noop'},
     'key_manager': {},
     'chunked_backup': {'backup_bytes_per_s': _BYTES_PER_S,
-                       'restore_bytes_per_s': _BYTES_PER_S},
-    # root needs no sudo to become root.
-    'privsep_osbrick': _HELPER, 'cinder_sys_admin': _HELPER}
+                       'restore_bytes_per_s': _BYTES_PER_S}}
 _DEADLINE_S = 120
 _POLL_S = 0.05
 
@@ -71,7 +65,7 @@ class Region:
                     self.cloud.directory / f'{program}-{host}.log'},
             _SECTIONS)
         self.programs[host] = base.Process(
-            f'{program}-{host}', [_BIN / program, '--config-file', conf],
+            f'{program}-{host}', [clouds.BIN / program, '--config-file', conf],
             self.cloud.directory, env={
                 **os.environ, 'OS_CINDER_DISABLE_EVENTLET_PATCHING':
                     'true' if mode == 'threads' else ''})
@@ -171,7 +165,7 @@ def region(tmp_path_factory):
         region.until_up(['scheduler'])
         region.api = stack.enter_context(cloud.service(
             clouds.OUR_POSIX, options=region.options, sections=_SECTIONS,
-            arguments=['--api-only']))
+            arguments=['--api-only'], is_up=False))
         _wait_for_the_scheduler(region)
         yield region
 
