@@ -96,8 +96,8 @@ def gen_sig_from_file(path, ex_signature: Signature | None = None, *,
     :param ex_signature: the signature of the old version. Block size and seed
         are then its own.
     :param block_size_bytes: of a new signature.
-    :param seed: of a new signature, 16 bytes; random by default. Signatures
-        can only be compared if theirs is the same.
+    :param seed: of a new signature, 16 bytes; by default drawn at random for
+        this process. Signatures can only be compared if theirs is the same.
     :returns: without ``ex_signature`` the signature (level 0); with it a
         ``Delta`` (level 1 and higher), which reads the file when it is read,
         and then has the new signature.

@@ -66,7 +66,6 @@ class DeltaEncoder:
         self._base = self._end = self._literal = self._position = 0
         self._expected = 0  # the old block that may come next, or None
         self._offsets = _FIRST_OFFSETS
-        self._state = None
 
     def update(self, data) -> list[Op]:
         """Go on with ``data``, which is bytes-like.
@@ -144,7 +143,7 @@ class DeltaEncoder:
             return True
         self._expected = None
         self._offsets = _FIRST_OFFSETS
-        self._state = None
+        self._roller.restart()
         return True
 
     def _match_here(self) -> bool:
@@ -214,11 +213,11 @@ class DeltaEncoder:
             return False
         if self._zeros and self._is_zero(self._position):
             self._tell_found(self._position, Zero(self._block))
-            self._state = None
+            self._roller.restart()
             return True
         count = min(count, self._offsets)
-        sums, self._state = self._hashes.rolling.roll(
-            self._buffer, self._position - self._base, count, self._state)
+        sums = self._roller.roll(
+            self._buffer, self._position - self._base, count)
         for offset, weak in self._index.candidates(sums):
             position = self._position + offset
             block = self._index.find(weak, self._strong(position))
@@ -237,6 +236,10 @@ class DeltaEncoder:
     def _index(self) -> BlockIndex:
         # Late: a file that has not changed needs none.
         return BlockIndex(self._old)
+
+    @functools.cached_property
+    def _roller(self) -> rolling.Roller:
+        return rolling.Roller(self._hashes.rolling)
 
     def _finish_short(self) -> None:
         """Decide about the rest, which is shorter than a block.

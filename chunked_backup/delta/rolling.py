@@ -48,13 +48,13 @@ class RollingHash:
     """
 
     def __init__(self, block_size_bytes: int, multiplier: int) -> None:
-        self._block_size_bytes = block_size_bytes
-        self._word_bytes = 1 if block_size_bytes % 4 else 4
-        self._dtype = numpy.dtype('u1' if block_size_bytes % 4 else '<u4')
-        self._multiplier = numpy.uint64(multiplier)
-        count = block_size_bytes // self._word_bytes
+        self.block_size_bytes = block_size_bytes
+        self.word_bytes = 1 if block_size_bytes % 4 else 4
+        self.dtype = numpy.dtype('u1' if block_size_bytes % 4 else '<u4')
+        self.multiplier = numpy.uint64(multiplier)
+        count = block_size_bytes // self.word_bytes
         self._weights = _powers(multiplier, count)[::-1].copy()
-        self._leaving = numpy.uint64(pow(multiplier, count, _MODULUS))
+        self.leaving = numpy.uint64(pow(multiplier, count, _MODULUS))
 
     def hash_blocks(self, data) -> numpy.ndarray:
         """The hashes of whole blocks that follow each other.
@@ -62,45 +62,13 @@ class RollingHash:
         :param data: bytes-like, a multiple of the block size.
         :returns: an array of uint32.
         """
-        return weak(self._sums(data, 0, len(data) // self._block_size_bytes)
-                    * self._multiplier)
+        return weak(self.sums(data, 0, len(data) // self.block_size_bytes)
+                    * self.multiplier)
 
-    def roll(self, buffer: numpy.ndarray, start: int, count: int,
-             state: numpy.ndarray | None = None
-             ) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """The hashes of the windows at ``count`` offsets from ``start``.
-
-        :param buffer: uint8, and SLACK_BYTES longer than the last window.
-        :param count: up to OFFSETS.
-        :param state: what the call for the offsets just before has returned;
-            its count was a multiple of four.
-        :returns: an array of uint64 in which the upper halves are the hashes,
-            valid until the next call; and a state.
-        """
-        size = self._word_bytes
-        rows = -(-count // size)
-        sums, entering, leaving = (array[:rows] for array in self._scratch)
-        if state is None:
-            entering[0] = self._first(buffer, start)
-        else:
-            self._spread(buffer, start - size + self._block_size_bytes,
-                         entering[:1])
-            entering[0] += state
-        self._spread(buffer, start, leaving)
-        leaving *= self._leaving
-        if rows > 1:
-            self._spread(buffer, start + self._block_size_bytes, entering[1:])
-            entering[1:] -= leaving[:-1]
-            # Dividing by growing powers makes the recurrence a plain sum.
-            entering[1:] *= self._inverse_powers[1:rows]
-        numpy.cumsum(entering, axis=0, out=sums)
-        sums *= self._ascending_powers[:rows]
-        return sums.reshape(-1)[:count], sums[-1] - leaving[-1]
-
-    def _sums(self, data, offset: int, blocks: int) -> numpy.ndarray:
+    def sums(self, data, offset: int, blocks: int) -> numpy.ndarray:
         """The polynomials, all terms one power too low."""
         count = len(self._weights)
-        words = numpy.ndarray((blocks, count), self._dtype, data, offset)
+        words = numpy.ndarray((blocks, count), self.dtype, data, offset)
         sums = numpy.zeros(blocks, numpy.uint64)
         step = max(1, _WORDS // count)
         for low in range(0, blocks, step):
@@ -111,33 +79,13 @@ class RollingHash:
                     self._weights[column:column + _WORDS])
         return sums
 
-    def _first(self, buffer: numpy.ndarray, start: int) -> numpy.ndarray:
-        return numpy.concatenate(
-            [self._sums(buffer, start + each, 1)
-             for each in range(self._word_bytes)])
-
-    def _spread(self, buffer: numpy.ndarray, start: int,
-                into: numpy.ndarray) -> None:
-        """Fill a row with the words that begin at the next offsets."""
-        into.reshape(-1)[:] = numpy.ndarray(
-            into.size, self._dtype, buffer, start, strides=(1,))
+    @functools.cached_property
+    def ascending_powers(self) -> numpy.ndarray:
+        return self._in_rows(int(self.multiplier)) * self.multiplier
 
     @functools.cached_property
-    def _scratch(self) -> tuple[numpy.ndarray, ...]:
-        # Kept, since memory that is new for each step costs page faults.
-        return tuple(numpy.empty(self._shape, numpy.uint64) for _ in range(3))
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return OFFSETS // self._word_bytes, self._word_bytes
-
-    @functools.cached_property
-    def _ascending_powers(self) -> numpy.ndarray:
-        return self._in_rows(int(self._multiplier)) * self._multiplier
-
-    @functools.cached_property
-    def _inverse_powers(self) -> numpy.ndarray:
-        return self._in_rows(pow(int(self._multiplier), -1, _MODULUS))
+    def inverse_powers(self) -> numpy.ndarray:
+        return self._in_rows(pow(int(self.multiplier), -1, _MODULUS))
 
     def _in_rows(self, base: int) -> numpy.ndarray:
         """The powers, each for all words of a row.
@@ -145,8 +93,69 @@ class RollingHash:
         Written out, since numpy multiplies three times as fast without a
         broadcast of so few columns.
         """
-        powers = _powers(base, self._shape[0])
-        return numpy.repeat(powers, self._word_bytes).reshape(self._shape)
+        powers = _powers(base, OFFSETS // self.word_bytes)
+        return numpy.repeat(powers, self.word_bytes).reshape(
+            -1, self.word_bytes)
+
+
+class Roller:
+    """Goes from offset to offset. Not to be shared between threads."""
+
+    def __init__(self, hashing: RollingHash) -> None:
+        self._hashing = hashing
+        self._state = None
+        # Kept, since memory that is new for each step costs page faults.
+        shape = OFFSETS // hashing.word_bytes, hashing.word_bytes
+        self._scratch = [numpy.empty(shape, numpy.uint64) for _ in range(3)]
+
+    def restart(self) -> None:
+        """The next offset is not the one behind the last."""
+        self._state = None
+
+    def roll(self, buffer: numpy.ndarray, start: int,
+             count: int) -> numpy.ndarray:
+        """The hashes of the windows at ``count`` offsets from ``start``.
+
+        Without ``restart``, ``start`` must be the offset behind those of the
+        last call, whose count was a multiple of four.
+
+        :param buffer: uint8, and SLACK_BYTES longer than the last window.
+        :param count: up to OFFSETS.
+        :returns: an array of uint64 in which the upper halves are the hashes,
+            valid until the next call.
+        """
+        hashing = self._hashing
+        rows = -(-count // hashing.word_bytes)
+        sums, entering, leaving = (array[:rows] for array in self._scratch)
+        behind = start + hashing.block_size_bytes
+        entering[0] = self._first(buffer, start)
+        self._spread(buffer, start, leaving)
+        leaving *= hashing.leaving
+        if rows > 1:
+            self._spread(buffer, behind, entering[1:])
+            entering[1:] -= leaving[:-1]
+            # Dividing by growing powers makes the recurrence a plain sum.
+            entering[1:] *= hashing.inverse_powers[1:rows]
+        numpy.cumsum(entering, axis=0, out=sums)
+        sums *= hashing.ascending_powers[:rows]
+        self._state = sums[-1] - leaving[-1]
+        return sums.reshape(-1)[:count]
+
+    def _first(self, buffer: numpy.ndarray, start: int) -> numpy.ndarray:
+        hashing = self._hashing
+        size = hashing.word_bytes
+        if self._state is None:
+            return numpy.concatenate([hashing.sums(buffer, start + each, 1)
+                                      for each in range(size)])
+        entered = numpy.empty(size, numpy.uint64)
+        self._spread(buffer, start + hashing.block_size_bytes - size, entered)
+        return self._state + entered
+
+    def _spread(self, buffer: numpy.ndarray, start: int,
+                into: numpy.ndarray) -> None:
+        """Fill a row with the words that begin at the next offsets."""
+        into.reshape(-1)[:] = numpy.ndarray(
+            into.size, self._hashing.dtype, buffer, start, strides=(1,))
 
 
 def _powers(base: int, count: int) -> numpy.ndarray:

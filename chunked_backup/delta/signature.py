@@ -211,11 +211,17 @@ def _read(stream: BinaryIO, length: int, check, name: str) -> bytes:
     return b''.join(parts)
 
 
+@functools.cache
+def _seed_of_this_process() -> bytes:
+    # One for each file would have its tables made anew for each file.
+    return secrets.token_bytes(SEED_BYTES)
+
+
 class SignatureBuilder:
     """Makes the signature of what is given to it piece by piece.
 
     :param seed: 16 bytes, the same for all signatures that are to be
-        compared with each other; drawn at random by default.
+        compared with each other; by default drawn at random for this process.
     :raises InvalidInput: a block size that is not from 1 byte to 4 MiB.
     """
 
@@ -226,7 +232,7 @@ class SignatureBuilder:
                 reason=f'a block size of {block_size_bytes} bytes: it must '
                 f'be 1 to {MAX_BLOCK_SIZE_BYTES}')
         if seed is None:
-            seed = secrets.token_bytes(SEED_BYTES)
+            seed = _seed_of_this_process()
         if len(seed) != SEED_BYTES:
             raise errors.InvalidInput(
                 reason=f'a seed of {len(seed)} bytes: it must have '

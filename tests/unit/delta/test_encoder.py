@@ -13,6 +13,7 @@
 
 import random
 import tracemalloc
+from concurrent import futures
 
 import pytest
 
@@ -238,6 +239,20 @@ def test_memory_does_not_grow_with_the_file(piece_bytes):
         tracemalloc.stop()
     # What update returns is the caller's: it may be the whole piece.
     assert peak < (20 << 20) + piece_bytes
+
+
+def test_encoders_in_several_threads_do_not_meddle():
+    source = random.Random(1)
+    old = source.randbytes(1 << 20)
+    known = signature(old, 4096)
+    news = [source.randbytes(1 << 20) + old[each:] for each in range(4)]
+
+    def encode_it(new):
+        encoder = delta.DeltaEncoder(known)
+        return encoder.update(new) + encoder.finish()
+
+    with futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(encode_it, news)) == list(map(encode_it, news))
 
 
 def test_the_signature_is_there_at_the_end_only():

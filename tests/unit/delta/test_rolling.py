@@ -34,11 +34,10 @@ def window_hash(window):
 def rolled(data, block, counts, start=0):
     """The hashes at the offsets, with a call for each count."""
     buffer = numpy.frombuffer(data + bytes(rolling.SLACK_BYTES), numpy.uint8)
-    hashing = rolling.RollingHash(block, MULTIPLIER)
-    found, state = [], None
+    roller = rolling.Roller(rolling.RollingHash(block, MULTIPLIER))
+    found = []
     for count in counts:
-        sums, state = hashing.roll(buffer, start, count, state)
-        found += rolling.weak(sums).tolist()
+        found += rolling.weak(roller.roll(buffer, start, count)).tolist()
         start += count
     return found
 
