@@ -59,6 +59,10 @@ class StreamReader:
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
+    def name_of(self, index: int) -> str:
+        """The name of the object with a segment."""
+        return self._name_of(index + 1)
+
     def parts(self, offset: int,
               length: int) -> Iterator[tuple[int, int, int]]:
         """Where a range of the stream is: (index of the segment, beginning
@@ -87,7 +91,7 @@ class StreamReader:
         """
         self._monitor.check()
         segment = self.segments[index]
-        name = self._name_of(index + 1)
+        name = self.name_of(index)
         try:
             stored = self._read(name, segment.stored_bytes)
         except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:

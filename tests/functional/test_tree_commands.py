@@ -19,10 +19,13 @@ import time
 
 import pytest
 
+from tests.functional.command import wait_for
+
 BAD_USAGE = 2
 PROBLEMS = 3
 NO_SUCH_BACKUP = 4
 DAMAGED = 5
+INTERRUPTED = 130
 
 
 @pytest.fixture(params=['rsync', 'tar'])
@@ -61,6 +64,13 @@ def damage(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def age(command):
+    """Have all of the repository be two days older."""
+    for path in command.files():
+        then = path.stat().st_mtime - 2 * 86400
+        os.utime(path, (then, then))
 
 
 class TestBackupAndRestore:
@@ -317,6 +327,86 @@ class TestRebuilding:
         assert {each['id']: each['result']
                 for each in json.loads(done.stdout)} == {
             first: 'lost', second: 'damaged'}
+
+
+class TestKilled:
+
+    @pytest.fixture
+    def killed(self, command, tree):
+        """A backup, and one whose writer was killed."""
+        back_up(command, tree)
+        for number in range(8):
+            (tree / str(number)).write_bytes(os.urandom(8 << 20))
+        process = command.start('tree', 'backup', tree, '--name', 'killed')
+        wait_for(process, lambda: len(list(
+            command.repository.rglob('tree_*_data_*'))) > 1)
+        process.kill()
+        process.communicate()
+        row, = (each for each in command.json('tree', 'list')
+                if each['name'] == 'killed')
+        assert row['status'] == 'creating'
+        return row['id']
+
+    def test_gc_removes_what_it_has_left(self, command, killed):
+        assert {row['result'] for row in command.json(
+            'repository', 'gc')} <= {'kept'}
+        age(command)
+        gone = command.json('repository', 'gc')
+        assert {row['result'] for row in gone} == {'removed'}
+        assert killed in {row['what'] for row in gone}
+        row, = command.json('tree', 'list')
+        assert row['name'] == 'home'
+        assert not list(command.repository.rglob(f'*{killed}*'))
+        assert command.json('tree', 'verify', 'home')[0]['result'] == 'sound'
+
+    def test_delete_removes_it_at_once(self, command, killed):
+        command.run('tree', 'delete', killed, exit_code=NO_SUCH_BACKUP)
+        command.run('tree', 'delete', killed, '--force')
+        assert not list(command.repository.rglob(f'*{killed}*'))
+
+    def test_what_is_interrupted_leaves_nothing(self, command, tree):
+        (tree / 'large').write_bytes(os.urandom(64 << 20))
+        process = command.start('tree', 'backup', tree, '--name', 'home')
+        wait_for(process, lambda: list(
+            command.repository.rglob('tree_*_data_*')))
+        process.terminate()
+        process.communicate()
+        assert process.returncode == INTERRUPTED
+        assert command.files() == []
+
+
+class TestCheck:
+
+    def test_what_is_sound(self, command, tree):
+        back_up(command, tree)
+        back_up(command, tree, '--incremental')
+        for options in ((), ('--read-data',), ('--sample', '50%')):
+            found = command.json('repository', 'check', *options)
+            assert {row['result'] for row in found} == {'sound'}
+            assert len(found) == 2
+
+    @pytest.mark.parametrize('stream', ['data', 'index', 'manifest'])
+    def test_a_missing_object_is_found(self, command, tree, stream):
+        back_up(command, tree)
+        path = next(command.repository.rglob(f'tree_*_{stream}*'))
+        path.unlink()
+        done = command.run('repository', 'check', exit_code=DAMAGED)
+        assert path.name in done.stdout
+
+    def test_a_flipped_bit_is_found_where_data_is_read(self, command, tree):
+        made = back_up(command, tree)
+        damage(data_object(command, made['id']))
+        command.run('repository', 'check')
+        done = command.run('repository', 'check', '--read-data',
+                           exit_code=DAMAGED)
+        assert made['id'] in done.stdout
+
+    def test_objects_without_a_record_are_found(self, command, tree):
+        back_up(command, tree)
+        for path in command.repository.rglob('chunked_backup_tree_*'):
+            path.unlink()
+        done = command.run('repository', 'check', exit_code=DAMAGED)
+        assert 'repository rebuild' in done.stdout
 
 
 class TestDeleting:

@@ -55,6 +55,14 @@ def prefix_of_manifest(name: str) -> str | None:
     return None
 
 
+def prefix_of(name: str) -> str | None:
+    """The prefix of the backup that an object of that name is part of."""
+    found = _SUFFIX.search(name)
+    if found is None or not name.startswith(_BEGINNING):
+        return None
+    return name[:found.start()]
+
+
 def belongs_to(prefix: str, name: str) -> bool:
     """Whether an object called ``name`` is part of the backup ``prefix``."""
     return name.startswith(prefix) and bool(

@@ -20,12 +20,13 @@ and whether each chain is whole; and, if asked for, what the objects hold.
 import dataclasses
 import enum
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 from chunked_backup import errors
-from chunked_backup import formats
-from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.hosts.standalone.garbage import kinds
+from chunked_backup.hosts.standalone.tree_service import TreeService
 from chunked_backup.model import CheckSummary
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
@@ -59,23 +60,28 @@ def check(driver: Any, share: float = 0.0) -> Iterator[Finding]:
     :param share: which part of the objects to read, each chosen at random;
         1.0 for all, 0.0 for none.
     """
-    catalogue = driver.host.catalogue
-    prefixes = set()
-    for backup_id in catalogue.ids():
-        try:
-            backup = catalogue.load(backup_id)
-        except errors.CorruptBackup as exc:
-            yield Finding(backup_id, Outcome.DAMAGED, str(exc))
-            continue
-        except errors.BackupNotFound:
-            continue  # deleted just now
-        prefixes.add((backup.container, backup.service_metadata))
-        yield from _check_backup(driver, backup, share)
-    yield from _without_records(driver, prefixes)
+    trees = TreeService(driver)
+    for (catalogue, layout), check_one in zip(kinds(driver), (
+            lambda backup: driver.check_backup(
+                backup, lambda stored: random.random() < share),
+            lambda backup: trees.check(
+                backup, lambda: random.random() < share))):
+        prefixes = set()
+        for backup_id in catalogue.ids():
+            try:
+                backup = catalogue.load(backup_id)
+            except errors.CorruptBackup as exc:
+                yield Finding(backup_id, Outcome.DAMAGED, str(exc))
+                continue
+            except errors.BackupNotFound:
+                continue  # deleted just now
+            prefixes.add((backup.container, backup.service_metadata))
+            yield from _check_backup(backup, check_one)
+        yield from _without_records(driver, layout.names, prefixes)
 
 
-def _check_backup(driver: Any, backup: Backup,
-                  share: float) -> Iterator[Finding]:
+def _check_backup(backup: Any, check_one: Callable[[Any], CheckSummary]
+                  ) -> Iterator[Finding]:
     if backup.status in (Status.CREATING, Status.DELETING):
         yield Finding(backup.id, Outcome.UNFINISHED,
                       f'its status is "{backup.status}"; if nobody is at '
@@ -87,8 +93,7 @@ def _check_backup(driver: Any, backup: Backup,
                       f'{backup.fail_reason}')
         return
     try:
-        summary = driver.check_backup(
-            backup, lambda stored: random.random() < share)
+        summary = check_one(backup)
     except errors.CorruptBackup as exc:
         yield Finding(backup.id, Outcome.DAMAGED, str(exc))
         return
@@ -98,8 +103,8 @@ def _check_backup(driver: Any, backup: Backup,
         yield Finding(backup.id, Outcome.SOUND, '', summary)
 
 
-def _without_records(driver: Any, prefixes: set[tuple]) -> Iterator[Finding]:
-    names = formats.CURRENT.names
+def _without_records(driver: Any, names: ModuleType,
+                     prefixes: set[tuple]) -> Iterator[Finding]:
     try:
         containers = list(driver.get_containers())
     except errors.RepositoryNotFound:

@@ -26,12 +26,16 @@ has stored by then has a record by then.
 import dataclasses
 import enum
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from chunked_backup import errors
 from chunked_backup import formats
+from chunked_backup.formats import tree_v1
 from chunked_backup.hosts.standalone import writer
-from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.hosts.standalone.catalogue import TREES
+from chunked_backup.hosts.standalone.catalogue import Catalogue
+from chunked_backup.hosts.standalone.tree_record import TreeBackup
 from chunked_backup.jobs.delete import remove_leftovers
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
@@ -70,22 +74,80 @@ def collect(driver: Any, grace_s: float = GRACE_S,
         keeps everything, unless this is 0: nobody is writing.
     :param dry_run: only say what would be removed.
     """
-    return list(_Collector(driver, grace_s, dry_run).run())
+    names = {container: _names(driver, container)
+             for container in driver.get_containers()}
+    collectors = [_Collector(driver, catalogue, layout, grace_s, dry_run)
+                  for catalogue, layout in kinds(driver)]
+    findings = [finding for collector in collectors
+                for finding in collector.run(names)]
+    containers = set(names).union(*(each.containers for each in collectors))
+    rest = _Rest(driver, collectors, grace_s, dry_run)
+    for container in sorted(containers):
+        findings += rest.unfinished(container)
+    return findings + list(rest.signs_of_life())
 
 
-class _Collector:
-    def __init__(self, driver: Any, grace_s: float, dry_run: bool) -> None:
-        self._driver = driver
+def kinds(driver: Any) -> list[tuple[Catalogue, ModuleType]]:
+    """What there are backups of in a repository, volumes and trees: their
+    records, and what they look like."""
+    return [(driver.host.catalogue, formats.CURRENT),
+            (Catalogue(driver, TreeBackup, TREES), tree_v1)]
+
+
+def _names(driver: Any, container: str) -> frozenset[str]:
+    try:
+        return frozenset(ObjectStore(driver, container).names(''))
+    except errors.ContainerNotFound:
+        return frozenset()
+
+
+class _Ages:
+    """What is old enough to be removed, and how that is told.
+
+    :param grace_s: see ``collect``.
+    """
+
+    def __init__(self, grace_s: float, dry_run: bool) -> None:
         self._grace_s = grace_s
         self._dry_run = dry_run
-        self._catalogue = driver.host.catalogue
         self._removed = ('would be removed' if dry_run else 'removed')
 
-    def run(self) -> Iterator[Finding]:
-        names = {container: self._names(container)
-                 for container in self._driver.get_containers()}
-        ids = self._catalogue.ids()
-        records, unreadable = self._records(ids)
+    def _is_old(self, age_s: float | None) -> bool:
+        """Whether something has been left alone for long enough."""
+        if age_s is None:
+            return not self._grace_s
+        return age_s >= self._grace_s
+
+    def _too_young(self, age_s: float | None) -> str:
+        if age_s is None:
+            return ('the store cannot tell its age; --grace 0s removes it, '
+                    'if nobody is writing')
+        return 'it is younger than the grace period'
+
+
+class _Collector(_Ages):
+    """Leftovers of one kind of backups.
+
+    :param layout: a module of ``formats``.
+    :ivar ids: of all records; known once it has run, as ``containers`` are
+        that those name.
+    """
+
+    def __init__(self, driver: Any, catalogue: Catalogue, layout: ModuleType,
+                 grace_s: float, dry_run: bool) -> None:
+        super().__init__(grace_s, dry_run)
+        self.catalogue = catalogue
+        self.layout = layout
+        self.ids: list[str] = []
+        self.containers: set[str] = set()
+        self._driver = driver
+
+    def run(self, names: dict[str, frozenset[str]]) -> Iterator[Finding]:
+        """:param names: of all objects, by container."""
+        self.ids = self.catalogue.ids()
+        records, unreadable = self._records(self.ids)
+        self.containers = {backup.container for backup in records
+                           if backup.container is not None}
         for backup in records:
             if backup.status in (Status.CREATING, Status.DELETING):
                 yield self._settle(backup)
@@ -93,28 +155,17 @@ class _Collector:
                  for backup in records}
         for container in names:
             for prefix in sorted(set(filter(None, map(
-                    formats.CURRENT.names.prefix_of, names[container])))):
+                    self.layout.names.prefix_of, names[container])))):
                 if (container, prefix) not in known:
                     yield from self._orphans(container, prefix,
                                              names[container], unreadable)
-        for container in sorted({*names, *(
-                backup.container for backup in records
-                if backup.container is not None)}):
-            yield from self._unfinished(container)
-        yield from self._signs_of_life(ids)
 
-    def _names(self, container: str) -> frozenset[str]:
-        try:
-            return frozenset(ObjectStore(self._driver, container).names(''))
-        except errors.ContainerNotFound:
-            return frozenset()
-
-    def _records(self, ids: list[str]) -> tuple[list[Backup], list[str]]:
+    def _records(self, ids: list[str]) -> tuple[list[Any], list[str]]:
         """All that can be read, and the ids of the others."""
         records, unreadable = [], []
         for backup_id in ids:
             try:
-                records.append(self._catalogue.load(backup_id))
+                records.append(self.catalogue.load(backup_id))
             except errors.CorruptBackup:
                 unreadable.append(backup_id)
             except errors.BackupNotFound:
@@ -123,7 +174,7 @@ class _Collector:
 
     # Backups that are being written or deleted, by their records.
 
-    def _settle(self, backup: Backup) -> Finding:
+    def _settle(self, backup: Any) -> Finding:
         def finding(outcome: Outcome, reason: str,
                     count: int | None = None) -> Finding:
             return Finding(backup.container, backup.id, outcome, reason,
@@ -143,7 +194,7 @@ class _Collector:
             return finding(Outcome.REMOVED, reason)
         return finding(*self._remove(backup, reason))
 
-    def _remove(self, backup: Backup,
+    def _remove(self, backup: Any,
                 reason: str) -> tuple[Outcome, str, int | None]:
         """Say so first; then see that nobody resumes it meanwhile.
 
@@ -151,10 +202,10 @@ class _Collector:
         that come at the same time, at least one sees the other.
         """
         status, backup.status = backup.status, Status.DELETING
-        self._catalogue.save(backup)
-        if not self._is_old(self._catalogue.age_of_life_s(backup.id)):
+        self.catalogue.save(backup)
+        if not self._is_old(self.catalogue.age_of_life_s(backup.id)):
             backup.status = status
-            self._catalogue.save(backup)
+            self.catalogue.save(backup)
             return Outcome.KEPT, 'somebody has begun to resume it', None
         count: int | None = 0
         if backup.container is not None:
@@ -162,23 +213,23 @@ class _Collector:
                 try:
                     count = remove_leftovers(
                         ObjectStore(self._driver, backup.container),
-                        formats.CURRENT, backup.service_metadata)
+                        self.layout, backup.service_metadata)
                 except errors.ContainerNotFound:
                     count = 0
             if count is None:
                 return Outcome.KEPT, 'it has a manifest now', None
             self._driver.discard_container(backup.container)
-        self._catalogue.remove(backup.id)
+        self.catalogue.remove(backup.id)
         return Outcome.REMOVED, reason, count
 
-    def _is_committed(self, backup: Backup) -> bool:
+    def _is_committed(self, backup: Any) -> bool:
         return (backup.container is not None
                 and backup.service_metadata is not None
                 and ObjectStore(self._driver, backup.container).exists(
-                    formats.CURRENT.names.manifest(backup.service_metadata)))
+                    self.layout.names.manifest(backup.service_metadata)))
 
-    def _age_s(self, backup: Backup) -> float | None:
-        ages = [self._catalogue.age_s(backup.id)]
+    def _age_s(self, backup: Any) -> float | None:
+        ages = [self.catalogue.age_s(backup.id)]
         if backup.container and backup.service_metadata:
             ages.append(self._age_of_prefix_s(backup.container,
                                               backup.service_metadata))
@@ -188,7 +239,7 @@ class _Collector:
 
     def _orphans(self, container: str, prefix: str, names: frozenset[str],
                  unreadable: list[str]) -> Iterator[Finding]:
-        manifest = formats.CURRENT.names.manifest(prefix)
+        manifest = self.layout.names.manifest(prefix)
         store = ObjectStore(self._driver, container)
         if manifest in names or store.exists(manifest):
             return  # a backup; repository rebuild makes it a record
@@ -202,7 +253,7 @@ class _Collector:
             outcome, reason = Outcome.REMOVED, (
                 f'objects without a manifest; {self._removed}')
             if not self._dry_run:
-                count = remove_leftovers(store, formats.CURRENT, prefix)
+                count = remove_leftovers(store, self.layout, prefix)
                 self._driver.discard_container(container)
         if outcome == Outcome.REMOVED and not self._dry_run and count is None:
             return  # a manifest has come meanwhile
@@ -216,12 +267,21 @@ class _Collector:
         if ages is None:
             return None
         return min((age_s for name, age_s in ages.items()
-                    if formats.CURRENT.names.belongs_to(prefix, name)),
+                    if self.layout.names.belongs_to(prefix, name)),
                    default=float('inf'))
 
-    # What is no object.
 
-    def _unfinished(self, container: str) -> Iterator[Finding]:
+class _Rest(_Ages):
+    """What is no object, or speaks of no kind in particular."""
+
+    def __init__(self, driver: Any, collectors: list[_Collector],
+                 grace_s: float, dry_run: bool) -> None:
+        super().__init__(grace_s, dry_run)
+        self._driver = driver
+        self._collectors = collectors
+        self._catalogue = collectors[0].catalogue
+
+    def unfinished(self, container: str) -> Iterator[Finding]:
         try:
             found = list(self._driver.get_unfinished(container))
         except errors.ContainerNotFound:
@@ -243,10 +303,13 @@ class _Collector:
                           unfinished.age_s)
 
     def _is_ours(self, name: str) -> bool:
-        return (formats.CURRENT.names.prefix_of(name) is not None
-                or self._catalogue.is_own(name))
+        return self._catalogue.is_own(name) or any(
+            each.layout.names.prefix_of(name) is not None
+            for each in self._collectors)
 
-    def _signs_of_life(self, ids: list[str]) -> Iterator[Finding]:
+    def signs_of_life(self) -> Iterator[Finding]:
+        ids = {backup_id for each in self._collectors
+               for backup_id in each.ids}
         for backup_id in self._catalogue.signs_of_life():
             if backup_id in ids:
                 continue
@@ -257,20 +320,6 @@ class _Collector:
                 yield Finding(self._driver.catalogue_container, backup_id,
                               Outcome.REMOVED, 'a sign of life of a backup '
                               f'that is gone; {self._removed}', None, age_s)
-
-    # Ages.
-
-    def _is_old(self, age_s: float | None) -> bool:
-        """Whether something has been left alone for long enough."""
-        if age_s is None:
-            return not self._grace_s
-        return age_s >= self._grace_s
-
-    def _too_young(self, age_s: float | None) -> str:
-        if age_s is None:
-            return ('the store cannot tell its age; --grace 0s removes it, '
-                    'if nobody is writing')
-        return 'it is younger than the grace period'
 
 
 def _youngest(ages: list[float | None]) -> float | None:

@@ -26,6 +26,7 @@ class TreeBackup(Record):
     :param name: what its user calls the chain.
     :param source: the path it was made from; ``host`` is the machine.
     :param level: how many backups it is built on.
+    :param writer: the process that writes or has written it.
     :param totals: see ``jobs.tree_backup.Totals``.
     """
 
@@ -40,6 +41,7 @@ class TreeBackup(Record):
     source: str = ''
     host: str = ''
     level: int = 0
+    writer: str | None = None
     totals: dict = dataclasses.field(default_factory=dict)
     manifest_sha256: str | None = None
     fail_reason: str | None = None
@@ -48,6 +50,11 @@ class TreeBackup(Record):
     def volume_id(self) -> str:
         """Drivers ask for it when they choose a container."""
         return self.id
+
+    @property
+    def service_metadata(self) -> str | None:
+        """The prefix, as records of volumes call it."""
+        return self.prefix
 
     @property
     def created(self) -> datetime.datetime:

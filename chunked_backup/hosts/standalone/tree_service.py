@@ -39,12 +39,15 @@ from chunked_backup.formats.tree_v1 import TreeManifest
 from chunked_backup.formats.tree_v1 import names
 from chunked_backup.hosts.standalone import catalogue
 from chunked_backup.hosts.standalone import retention
+from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.catalogue import Catalogue
+from chunked_backup.hosts.standalone.host import SIGN_OF_LIFE_S
 from chunked_backup.hosts.standalone.tree_record import TreeBackup
 from chunked_backup.jobs import tree_level
 from chunked_backup.jobs.tree_backup import OpenTree
 from chunked_backup.jobs.tree_backup import Totals
 from chunked_backup.jobs.tree_backup import preview
+from chunked_backup.jobs.tree_check import check_tree
 from chunked_backup.jobs.tree_level import NewLevel
 from chunked_backup.jobs.tree_level import StoredChain
 from chunked_backup.jobs.tree_level import StoredLevel
@@ -52,6 +55,7 @@ from chunked_backup.jobs.tree_level import TreeSettings
 from chunked_backup.jobs.tree_restore import OpenTarget
 from chunked_backup.jobs.tree_restore import RestoreTotals
 from chunked_backup.jobs.tree_restore import VerifyTarget
+from chunked_backup.model import CheckSummary
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
 from chunked_backup.trees.entry import Entry
@@ -77,6 +81,7 @@ class TreeService:
         self.catalogue = Catalogue(driver, TreeBackup, catalogue.TREES)
         self._report = report
         self._progress = progress
+        self._shown_s = time.monotonic()
 
     def backup(self, path: str, open_tree: OpenTree, name: str,
                engine: BackupEngine, policy: LevelPolicy) -> TreeBackup:
@@ -96,7 +101,7 @@ class TreeService:
             level=parent.level + 1 if parent else 0,
             created_at=str(datetime.datetime.now(datetime.UTC)),
             engine=engine.name, source=os.path.realpath(path),
-            host=socket.gethostname())
+            host=socket.gethostname(), writer=writer.current())
         backup.container = (
             self.driver.update_container_name(backup, None)
             or self.driver.backup_default_container)
@@ -150,6 +155,18 @@ class TreeService:
     def verify(self, backup: TreeBackup) -> RestoreTotals:
         """Read all of a tree back and check it."""
         return self.restore(backup, VerifyTarget)
+
+    def check(self, backup: TreeBackup,
+              wanted: Callable[[], bool]) -> CheckSummary:
+        """Look at what one backup has stored, ancestors left aside.
+
+        :param wanted: asked for each object whether to read it.
+        :raises CorruptBackup: its chain cannot be opened.
+        """
+        with self._work(backup) as (workers, monitor, settings):
+            names = self._store(backup, monitor).names(backup.prefix)
+            return check_tree(self._chain(backup, monitor), frozenset(names),
+                              wanted, workers, monitor, settings.ahead)
 
     def records(self, backup: TreeBackup) -> Iterator[Record]:
         """The entries of a backup, in the order of a walk."""
@@ -269,6 +286,7 @@ class TreeService:
                 streams=streams))
         backup.status = Status.AVAILABLE
         self.catalogue.save(backup)
+        self.catalogue.end_life(backup.id)
 
     @contextlib.contextmanager
     def _work(self, backup: TreeBackup | None = None,
@@ -296,6 +314,11 @@ class TreeService:
             self._progress(backup, done_bytes, None)
 
     def _gone(self, backup: TreeBackup) -> errors.Cancelled | None:
+        now_s = time.monotonic()
+        if now_s - self._shown_s >= SIGN_OF_LIFE_S:
+            # A walk over what has not changed stores little for long.
+            self._shown_s = now_s
+            self.catalogue.show_life(backup.id)
         try:
             if self.catalogue.load(backup.id).status == Status.CREATING:
                 return None

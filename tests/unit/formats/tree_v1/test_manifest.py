@@ -121,7 +121,11 @@ def test_names():
     assert names.prefix_of_manifest('volume_x_metadata') is None
     assert names.prefix_of_manifest('other_manifest') is None
     for stream in names.STREAMS:
-        assert names.belongs_to(prefix, names.segment(prefix, stream)(1))
+        name = names.segment(prefix, stream)(1)
+        assert names.belongs_to(prefix, name)
+        assert names.prefix_of(name) == prefix
+    assert names.prefix_of(names.manifest(prefix)) == prefix
+    assert names.prefix_of('volume_data_00000001') is None
     assert names.belongs_to(prefix, names.manifest(prefix))
     for other in (prefix, prefix + '_other_00000001', prefix + '_data_1',
                   'x' + names.manifest(prefix), prefix + '_data_00000001x'):
