@@ -24,7 +24,7 @@ zlib, gzip one zlib stream (RFC 1950)       isal level 1: 10 times zlib 6, a
                                             ratio of 0.24 against 0.19 on
                                             source text
 bz2, bzip2 bzip2 streams                    bz2
-zstd       one frame with its content size  zstandard level 3; Cinder's reader
+zstd       one frame with its content size  zstandard level 2; Cinder's reader
            (RFC 8878)                       needs the size
 ========== =============================== ===================================
 
@@ -50,7 +50,8 @@ ZSTD = ('zstd',)
 SPELLINGS = OFF + ZLIB + BZ2 + ZSTD
 
 _ISAL_LEVEL = 1
-_ZSTD_LEVEL = 3
+# Level 3 takes 40 % more time for 1.5 % less of the benchmark volume.
+_ZSTD_LEVEL = 2
 # zstd level 19 asks for 8 MiB; a frame that asks for more than twice that was
 # made to exhaust the reader.
 _ZSTD_LARGEST_WINDOW_BYTES = 16 << 20

@@ -21,18 +21,37 @@ is restored is compared with the volume.
 """
 
 import argparse
+import contextlib
+import hashlib
+import os
 import pathlib
 import statistics
 import subprocess
 import tempfile
+import threading
+import time
 
 from tests.bench import contenders
 from tests.bench import costs
 from tests.bench import images
+from tests.stores.servers import base
+from tests.stores.servers.ceph import Ceph
+from tests.stores.servers.fault_proxy import FaultProxy
 
 _MIB = 1 << 20
 _CHANGED = 0.05
 _INCREMENTALS = 10
+_BLOCK_BYTES = 32768
+_DISTANCE_S = 0.03
+_STOCK_S3 = 'cinder.backup.drivers.s3.S3BackupDriver'
+_OUR_S3 = '''
+[chunked_backup]
+driver = s3
+compression_algorithm = {compression}
+{options}
+
+[chunked_backup_s3]
+'''
 _DRIVERS = (contenders.Stock, contenders.Ours)
 _OURS = (contenders.Ours.name, contenders.Program.name)
 _PROGRAMS = (contenders.Program, contenders.Restic, contenders.Borg)
@@ -109,6 +128,26 @@ class Bench:
         subprocess.run(['cmp', volume, target], check=True)
         target.unlink()
 
+    def bound(self, with_md5):
+        """Measure what no backup can be faster than on two cores."""
+        def work():
+            data = memoryview(os.urandom(_MIB))
+            md5 = hashlib.md5(usedforsecurity=False)
+            for _ in range(self.volume_bytes // _MIB // 2):
+                for start in range(0, _MIB, _BLOCK_BYTES):
+                    hashlib.sha256(data[start:start + _BLOCK_BYTES])
+                if with_md5:
+                    md5.update(data)
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        begin_s, cpu_s = time.monotonic(), time.process_time()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._costs.setdefault(('', 'bound'), []).append(costs.Cost(
+            time.monotonic() - begin_s, time.process_time() - cpu_s, 0))
+
     def summarize(self):
         """Print the medians, and how many times as fast ours are."""
         bare_bytes = costs.interpreter_bytes()
@@ -154,21 +193,24 @@ def full_zstd(bench):
 
 
 def full_none(bench):
-    """Full backup, no compression."""
-    _full(bench, 'none', _DRIVERS)
+    """Full backup, no compression; the bound is sha256 and md5 of as much
+    memory on two threads."""
+    _full(bench, 'none', _DRIVERS, lambda: bench.bound(with_md5=True))
 
 
-def _full(bench, compression, kinds):
+def _full(bench, compression, kinds, bound=lambda: None):
     volume = bench.mixed_volume()
     everybody = list(bench.take_part(kinds, compression))
     for _ in range(bench.rounds):
         for contender in everybody:
             bench.note(contender, contender.full(volume))
             contender.forget()
+        bound()
 
 
 def unchanged(bench):
-    """Incremental backup, nothing changed."""
+    """Incremental backup, nothing changed; the bound is sha256 of as many
+    blocks in memory on two threads."""
     volume = bench.mixed_volume()
     everybody = list(bench.take_part(_DRIVERS + _PROGRAMS))
     for contender in everybody:
@@ -176,6 +218,7 @@ def unchanged(bench):
     for _ in range(bench.rounds):
         for contender in everybody:
             bench.note(contender, contender.incremental(volume))
+        bench.bound(with_md5=False)
 
 
 def scattered(bench):
@@ -232,6 +275,34 @@ def sparse_tebibyte(bench):
         ours.forget()
 
 
+def distant(bench):
+    """Full backup and restore, S3 on Ceph 30 ms before each request."""
+    volume = bench.mixed_volume()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Ceph(
+            bench.directory / 'ceph',
+            base.certificate(bench.directory, 'server')))
+        proxy = stack.enter_context(FaultProxy(server.url))
+        proxy.inject('delay', seconds=_DISTANCE_S)
+        everybody = [
+            contenders.Stock(
+                bench.directory / 'cinder', driver=_STOCK_S3, options={
+                    'backup_s3_endpoint_url': proxy.url,
+                    'backup_s3_store_access_key': server.access_key,
+                    'backup_s3_store_secret_key': server.secret_key,
+                    'backup_s3_store_bucket': 'stock'}),
+            contenders.Ours(
+                bench.directory / 'ours', configuration=_OUR_S3 + (
+                    f'endpoint_url = {proxy.url}\n'
+                    f'access_key = {server.access_key}\n'
+                    f'secret_key = {server.secret_key}\n'
+                    'bucket = ours\n'))]
+        for _ in range(bench.rounds):
+            for contender in everybody:
+                bench.note(contender, contender.full(volume), 'backup')
+                bench.restore(contender, volume, 'restore')
+
+
 FIGURES = {
     'full-zlib': full_zlib,
     'full-zstd': full_zstd,
@@ -241,6 +312,7 @@ FIGURES = {
     'restore': restore_chain,
     'sparse': sparse,
     'sparse-tebibyte': sparse_tebibyte,
+    'distant': distant,
 }
 
 

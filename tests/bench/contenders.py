@@ -83,9 +83,12 @@ class Contender:
         return len(sizes), sum(sizes)
 
     def _growth(self, run):
-        """The cost of ``run``, with what it has added to the repository."""
+        """The cost of ``run``, with what it has added to the repository, if
+        that is a directory here."""
         count, size = self._stored()
         cost = run()
+        if not self.repository.exists():
+            return cost
         new_count, new_size = self._stored()
         return cost._replace(objects=new_count - count,
                              moved_bytes=new_size - size)
@@ -95,7 +98,7 @@ class Stock(Contender):
     """Cinder's own driver.
 
     :param driver: a class path.
-    :param options: of the driver, by name.
+    :param options: of the driver, by name, unless it is that for POSIX.
     """
 
     name = 'cinder'
@@ -105,9 +108,9 @@ class Stock(Contender):
         self._driver = driver
         self._records = []
         super().__init__(directory, compression)
-        self._options = {'backup_posix_path': str(self.repository),
-                         'state_path': str(self.directory),
-                         **(options or {})}
+        self._options = {
+            'state_path': str(self.directory),
+            **(options or {'backup_posix_path': str(self.repository)})}
 
     def full(self, volume):
         return self._backup(volume, None)
