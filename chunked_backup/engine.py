@@ -34,6 +34,7 @@ from typing import Any
 from chunked_backup.flow.executors import Workers
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.formats.tree_v1 import Content
+from chunked_backup.formats.tree_v1 import Record
 from chunked_backup.jobs.tree_backup import OpenTree
 from chunked_backup.jobs.tree_backup import Totals
 from chunked_backup.jobs.tree_backup import TreeBackupJob
@@ -86,9 +87,12 @@ class BackupEngine(abc.ABC):
 
     # What an engine may do.
 
-    def backup_entry(self, entry: Entry) -> None:
+    def backup_entry(self, entry: Entry, old: Record | None) -> None:
         """Take note of an entry without contents of its own: anything but a
-        file, and a further name of one."""
+        file, and a further name of one.
+
+        :param old: what it was at the parent, if it was there.
+        """
 
     def backup_end(self) -> None:
         """The tree has ended; end the stream."""

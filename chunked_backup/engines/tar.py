@@ -14,8 +14,9 @@
 
 The stream of data is a tar archive, so that GNU tar can read it without any
 of this: of a full backup everything, of an incremental the files that were
-read and all that is no file. What has gone is told by the index alone. There
-is no member for a socket.
+read, whatever else has changed, and all directories and further names of
+files. What has gone is told by the index alone. There is no member for a
+socket.
 
 A restore takes the bytes of files out of the archive where the index says
 that they are, and everything else from the index.
@@ -27,6 +28,7 @@ it stays in the archive, filled up, as it does with tar; the index does not
 have it.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -38,11 +40,13 @@ from chunked_backup import engine
 from chunked_backup.blocks import digests
 from chunked_backup.engines import pax
 from chunked_backup.formats.tree_v1 import Content
+from chunked_backup.formats.tree_v1 import Record
 from chunked_backup.formats.tree_v1.index import Extents
 from chunked_backup.formats.tree_v1.index import ZEROS
 from chunked_backup.jobs.tree_file import SourceFile
 from chunked_backup.jobs.tree_file import Unreadable
 from chunked_backup.store.stream_writer import StreamWriter
+from chunked_backup.trees import entry as entries
 from chunked_backup.trees.entry import Entry
 
 #: A file up to this is read before anything of it is written.
@@ -55,8 +59,8 @@ class TarEngine(engine.BackupEngine):
 
     name = 'tar'
 
-    def backup_entry(self, entry: Entry) -> None:
-        if pax.is_member(entry):
+    def backup_entry(self, entry: Entry, old: Record | None) -> None:
+        if pax.is_member(entry) and not _is_the_same(entry, old):
             self.level.data.write(pax.header(entry))
 
     def backup_data(self, entry: Entry, file: SourceFile,
@@ -169,6 +173,16 @@ class _Member:
 
     def content(self) -> Content:
         return Content(self._digest.digest(), self._extents.pack())
+
+
+def _is_the_same(entry: Entry, old: Record | None) -> bool:
+    """Whether an archive has an entry already. A directory gets its time when
+    all that is in it is there, and a further name may be one of a new file:
+    those are written again."""
+    return (old is not None and entry.kind != entries.DIRECTORY
+            and entry.hardlink is None
+            and dataclasses.replace(entry, device=0) == dataclasses.replace(
+                old.entry, device=0))
 
 
 def _read(file: SourceFile, size: int) -> Iterator[bytes]:

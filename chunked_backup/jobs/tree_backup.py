@@ -116,11 +116,11 @@ class TreeBackupJob:
     def _content(self, entry: Entry,
                  old: Record | None) -> tuple[Entry, Content | None]:
         if entry.kind != entries.FILE:
-            self._engine.backup_entry(entry)
+            self._engine.backup_entry(entry, old)
             return entry, None
         self.totals.files += 1
         if entry.hardlink is not None and entry.hardlink in self._linked:
-            self._engine.backup_entry(entry)
+            self._engine.backup_entry(entry, old)
             return entry, self._linked[entry.hardlink]
         if is_unchanged(entry, old, self._parent_started_ns):
             content = old.content

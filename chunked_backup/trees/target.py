@@ -374,8 +374,9 @@ class FileWriter:
 
     def skip(self, count: int) -> None:
         """Append a hole of ``count`` bytes."""
-        self._end += count
-        self._has_hole_at_end = True
+        if count:
+            self._end += count
+            self._has_hole_at_end = True
 
     def discard(self) -> None:
         """There will be no such file."""

@@ -95,9 +95,10 @@ def test_gnu_tar_unpacks_the_zoo(repository, tmp_path):
 def test_gnu_tar_unpacks_level_after_level(repository, tmp_path):
     source, target = tmp_path / 'source', tmp_path / 'target'
     mutations.build(source)
-    for name in ('nothing', 'insert 1 byte in front', 'hole filled',
-                 'new directory', 'another name', 'set an ACL',
-                 'hole made larger', 'chmod the root', 'every file'):
+    for name in ('nothing', 'touch a symlink', 'touch a fifo',
+                 'insert 1 byte in front', 'hole filled', 'new directory',
+                 'another name', 'set an ACL', 'hole made larger',
+                 'chmod the root', 'every file'):
         (step,) = mutations.MUTATIONS[name]
         step(source)
         repository.unpack(repository.back_up(source), target)
@@ -105,18 +106,24 @@ def test_gnu_tar_unpacks_level_after_level(repository, tmp_path):
         assert compare.differences(source, target) == [], name
 
 
-def test_an_incremental_has_the_files_that_have_changed(repository, source,
-                                                        monkeypatch):
+def test_an_incremental_has_what_has_changed(repository, source, monkeypatch):
     monkeypatch.setattr('chunked_backup.jobs.tree_backup._COARSEST_CLOCK_NS',
                         -10 ** 13)
     for name in ('a', 'b', 'c'):
         (source / name).write_bytes(name.encode())
     os.link(source / 'a', source / 'd')
-    os.mkfifo(source / 'e')
+    for name in ('e', 'f'):
+        os.mkfifo(source / name)
+    for name in ('g', 'h', 'i'):
+        os.symlink('a', source / name)
     repository.back_up(source)
     (source / 'b').write_bytes(b'changed')
+    (source / 'e').chmod(0o600)
+    os.utime(source / 'g', ns=(1, 1), follow_symlinks=False)
+    (source / 'h').unlink()
+    os.symlink('b', source / 'h')
     with tarfile.open(repository.archive(repository.back_up(source))) as file:
-        assert file.getnames() == ['.', './b', './d', './e']
+        assert file.getnames() == ['.', './b', './d', './e', './g', './h']
         assert file.extractfile('./b').read() == b'changed'
 
 
