@@ -49,6 +49,9 @@ class BlockIndex:
         self._mask = numpy.uint32((1 << bits) - 1)
         self._lower = numpy.zeros(1 << bits, bool)
         self._lower[self._weak & self._mask] = True
+        # Kept, since memory that is new for each call costs page faults.
+        self._scratch = (numpy.empty(rolling.OFFSETS, numpy.uint64),
+                         numpy.empty(rolling.OFFSETS, bool))
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -59,9 +62,11 @@ class BlockIndex:
         :param sums: what ``RollingHash.roll`` gives.
         :returns: pairs of an index into it and the weak hash.
         """
-        upper = (sums >> self._shift).view(numpy.int64)
+        upper, passes = (array[:len(sums)] for array in self._scratch)
+        numpy.right_shift(sums, self._shift, out=upper)
         # Clipping is never needed, and checking would take time.
-        passed = numpy.flatnonzero(self._upper.take(upper, mode='clip'))
+        self._upper.take(upper.view(numpy.int64), out=passes, mode='clip')
+        passed = numpy.flatnonzero(passes)
         weak = rolling.weak(sums[passed])
         second = self._lower[weak & self._mask]
         passed, weak = passed[second], weak[second]
