@@ -66,6 +66,8 @@ class DeltaEncoder:
         self._base = self._end = self._literal = self._position = 0
         self._expected = 0  # the old block that may come next, or None
         self._offsets = _FIRST_OFFSETS
+        self._searched = 0  # up to there all candidates are known
+        self._candidates = iter(())
 
     def update(self, data) -> list[Op]:
         """Go on with ``data``, which is bytes-like.
@@ -143,7 +145,6 @@ class DeltaEncoder:
             return True
         self._expected = None
         self._offsets = _FIRST_OFFSETS
-        self._roller.restart()
         return True
 
     def _match_here(self) -> bool:
@@ -201,7 +202,28 @@ class DeltaEncoder:
     # -- where none is --
 
     def _search(self, final: bool) -> bool:
-        """Look at the next offsets for any block.
+        """Go to the next place where any block stands.
+
+        :returns: whether there was enough to look at.
+        """
+        if (self._position >= self._searched
+                and not self._look_ahead(final)):
+            return False
+        for position, weak in self._candidates:
+            if position < self._position:
+                continue
+            block = self._index.find(weak, self._strong(position))
+            if block is not None:
+                self._tell_block(position, block)
+                return True
+        self._position = max(self._position, self._searched)
+        return True
+
+    def _look_ahead(self, final: bool) -> bool:
+        """Find out where at the next offsets a block may stand.
+
+        What is not needed after a match is kept, or blocks that are smaller
+        than the look would each cost all of it.
 
         :returns: whether there was enough to look at.
         """
@@ -213,18 +235,16 @@ class DeltaEncoder:
             return False
         if self._zeros and self._is_zero(self._position):
             self._tell_found(self._position, Zero(self._block))
-            self._roller.restart()
             return True
         count = min(count, self._offsets)
-        sums = self._roller.roll(
-            self._buffer, self._position - self._base, count)
-        for offset, weak in self._index.candidates(sums):
-            position = self._position + offset
-            block = self._index.find(weak, self._strong(position))
-            if block is not None:
-                self._tell_block(position, block)
-                return True
-        self._position += count
+        if self._position != self._searched:
+            self._roller.restart()
+        found = self._index.candidates(self._roller.roll(
+            self._buffer, self._position - self._base, count))
+        start = self._position
+        self._candidates = iter([(start + offset, weak)
+                                 for offset, weak in found])
+        self._searched = start + count
         self._offsets = min(2 * self._offsets, rolling.OFFSETS)
         return True
 

@@ -14,7 +14,7 @@
 """What a delta is made of."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,21 +82,6 @@ def _zero_runs(data: memoryview, offset: int) -> Iterator[tuple[int, int]]:
             begin = None
     if begin is not None:
         yield begin, last
-
-
-def coalesce(ops: Iterable[Op]) -> Iterator[Op]:
-    """The same with copies and zeros joined to those they continue."""
-    before = None
-    for op in ops:
-        joined = before and join(before, op)
-        if joined:
-            before = joined
-            continue
-        if before:
-            yield before
-        before = op
-    if before:
-        yield before
 
 
 def join(one: Op, other: Op) -> Op | None:
