@@ -84,7 +84,7 @@ class ThreadExecutor(Executor):
     def __init__(self, threads: int, name: str) -> None:
         self._limit = threads
         self._name = name
-        self._threads: list[Any] = []
+        self._threads: list[native.Future] = []
         self._queue = native.simple_queue()
         self._idle = native.semaphore(0)
         self._lock = native.lock()
@@ -98,10 +98,9 @@ class ThreadExecutor(Executor):
             self._queue.put((future, function, args))
             if (len(self._threads) < self._limit
                     and not self._idle.acquire(blocking=False)):
-                thread = native.daemon_thread(
-                    self._work, f'{self._name}_{len(self._threads)}')
-                self._threads.append(thread)
-                thread.start()
+                name = f'{self._name}_{len(self._threads)}'
+                self._threads.append(native.Future())
+                native.start(self._work, name, self._threads[-1])
         return future
 
     def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
@@ -115,10 +114,8 @@ class ThreadExecutor(Executor):
             for _ in self._threads:
                 self._queue.put((None, None, None))
         deadline_s = time.monotonic() + grace_s
-        for thread in self._threads:
-            if thread.ident is None:
-                continue  # a signal came while it was being started
-            native.join(thread, max(0.0, deadline_s - time.monotonic()))
+        for ended in self._threads:
+            native.wait(ended, max(0.0, deadline_s - time.monotonic()))
 
     def _work(self) -> None:
         while True:

@@ -138,8 +138,9 @@ def test_a_tick_ends_the_wait_for_a_worker_that_hangs():
 
 def test_the_end_of_a_job_waits_for_its_threads():
     program = """
-        hold, ended = native.event(), []
+        begun, hold, ended = native.event(), native.event(), []
         def work():
+            begun.set()
             hold.wait()
             ended.append(None)
         def release():
@@ -147,11 +148,41 @@ def test_the_end_of_a_job_waits_for_its_threads():
             hold.set()
         executor = ThreadExecutor(1, 'test')
         executor.submit(work)
+        begun.wait()
         eventlet.spawn(release)
         executor.shutdown(grace_s=30)
         print(len(ended))
     """
     assert run_patched(program) == ['1']
+
+
+def test_the_threads_of_a_job_are_kept_for_the_next():
+    # When one ends, greenlet walks all of the heap on the hub.
+    program = """
+        threads = set()
+        for _ in range(5):
+            executor = ThreadExecutor(1, 'test')
+            future = executor.submit(real.get_native_id)
+            threads.add(executor.result(future, lambda: None))
+            executor.shutdown(grace_s=30)
+        print(len(threads))
+    """
+    assert run_patched(program) == ['1']
+
+
+def test_a_process_has_no_use_for_the_threads_of_its_parent():
+    program = """
+        import os
+        def native_id():
+            return run_one('threads', lambda: None, real.get_native_id)
+        native_id()
+        child = os.fork()
+        if not child:
+            native_id()
+            os._exit(0)
+        print(os.waitpid(child, 0)[1])
+    """
+    assert run_patched(program) == ['0']
 
 
 def test_nothing_imports_eventlet_in_a_process_without_it():
