@@ -160,12 +160,14 @@ class TreeScanner:
     def _names(self, path: bytes) -> list[bytes]:
         """The names in a directory, the last one first, to be popped."""
         try:
-            names = os.listdir(self._directories.get(path).number)
+            with os.scandir(self._directories.get(path).number) as found:
+                names = [each.name.encode(_ENCODING, _ENCODING_ERRORS)
+                         for each in found]
         except OSError as exc:
             self._report(path, os.strerror(exc.errno))
             return []
-        return sorted([name.encode(_ENCODING, _ENCODING_ERRORS)
-                       for name in names], reverse=True)
+        names.sort(reverse=True)
+        return names
 
     def _entry(self, directory: Handle, path: bytes,
                name: bytes) -> Entry | None:

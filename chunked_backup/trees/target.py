@@ -17,6 +17,7 @@ may be written by many, in any order. A file gets its name when it is
 complete, a directory its metadata when all that is in it is complete.
 """
 
+import contextlib
 import errno
 import itertools
 import os
@@ -398,10 +399,15 @@ class FileWriter:
             os.close(self._number)
             try:
                 if not is_complete:
-                    os.unlink(self._part, dir_fd=self._directory.number)
+                    self._remove_part()
             finally:
                 self._target.settle_file(self.entry, self._parent,
                                          is_complete)
+
+    def _remove_part(self) -> None:
+        # Somebody else may have removed it; that is no news.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._part, dir_fd=self._directory.number)
 
 
 def _is_below(path: bytes, above: bytes) -> bool:

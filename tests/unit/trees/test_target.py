@@ -532,6 +532,24 @@ def test_a_file_that_fails_is_not_there_or_as_it_was(root, report, reported,
     assert reported == []
 
 
+@pytest.mark.parametrize('fails', [False, True])
+def test_a_part_that_somebody_removes_is_an_error_of_its_own(root, report,
+                                                             fails):
+    tree = TreeTarget(root, report)
+    tree.add(ROOT)
+    with pytest.raises(ZeroDivisionError if fails else FileNotFoundError):
+        with tree.add(entry(b'file', 'f')) as file:
+            file.write(b'data')
+            (part,) = os.listdir(root)
+            (root / part).unlink()
+            if fails:
+                1 / 0
+    tree.finish()
+
+    assert os.listdir(root) == []
+    assert root.stat().st_mtime_ns == TIME_NS
+
+
 @pytest.mark.parametrize('call', ['open', 'pwrite', 'ftruncate', 'rename'])
 def test_a_device_that_fails_leaves_no_part(root, report, reported,
                                             monkeypatch, call):
