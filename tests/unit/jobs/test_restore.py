@@ -176,7 +176,9 @@ def test_a_target_that_fails_is_an_error(driver):
 
 def damage(kind, data):
     if kind == 'flipped':
-        return data[:40] + bytes([data[40] ^ 4]) + data[41:]
+        # A single bit of a zstd frame may mean nothing.
+        return data[:40] + bytes(~byte & 0xff
+                                 for byte in data[40:44]) + data[44:]
     if kind == 'cut':
         return data[:-1]
     if kind == 'emptied':
