@@ -22,7 +22,7 @@ spelling   stored as                        written with
 none       the plain bytes
 zlib, gzip one zlib stream (RFC 1950)       isal level 1: 10 times zlib 6, a
                                             ratio of 0.24 against 0.19 on
-                                            source text
+                                            source text; see ``zlib_writer``
 bz2, bzip2 bzip2 streams                    bz2
 zstd       one frame with its content size  zstandard level 2; Cinder's reader
            (RFC 8878)                       needs the size
@@ -40,6 +40,7 @@ from typing import Protocol
 from isal import isal_zlib
 
 from chunked_backup import errors
+from chunked_backup.blocks.zlib_writer import ZlibWriter
 
 NONE = 'none'
 OFF = ('none', 'off', 'no')
@@ -49,7 +50,6 @@ ZSTD = ('zstd',)
 #: Every spelling that the option takes.
 SPELLINGS = OFF + ZLIB + BZ2 + ZSTD
 
-_ISAL_LEVEL = 1
 # Level 3 takes 40 % more time for 1.5 % less of the benchmark volume.
 _ZSTD_LEVEL = 2
 # zstd level 19 asks for 8 MiB; a frame that asks for more than twice that was
@@ -115,7 +115,7 @@ def compressor(spelling: str, length: int) -> Compressor:
     :param length: how many plain bytes will follow; zstd records it.
     """
     if spelling in ZLIB:
-        return isal_zlib.compressobj(_ISAL_LEVEL)
+        return ZlibWriter()
     if spelling in BZ2:
         return bz2.BZ2Compressor()
     if spelling in ZSTD:
