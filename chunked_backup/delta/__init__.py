@@ -27,8 +27,9 @@ what it has not; and with the old one, made again::
 
     delta.patch_from_file('monday', 'restored', open('changes', 'rb'))
 
-``SignatureBuilder`` and ``DeltaEncoder`` do the same for data that is given
-to them, in a single pass, and ``patch`` for operations.
+A delta against the signature of nothing, ``gen_sig_from_stream(b'')``, is all
+of a file. ``SignatureBuilder`` and ``DeltaEncoder`` do the same for data that
+is given to them, in a single pass, and ``patch`` for operations.
 """
 
 from chunked_backup.delta.api import (

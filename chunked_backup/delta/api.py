@@ -13,8 +13,8 @@
 
 """Signatures, deltas and patches of files and of streams.
 
-A *file* is a path, bytes-like, or a binary stream that can seek. A *pipe* is
-bytes-like, or a binary stream that is only read forward, or only written.
+A *file* is a path (str or path-like), bytes-like, or a binary stream that can
+seek. A *pipe* is bytes-like, or a binary stream that is only read forward.
 """
 
 import contextlib
@@ -153,10 +153,12 @@ def patch_from_stream(read_pipe, dst) -> None:
 
     :param read_pipe: the delta, a pipe.
     :param dst: the path of the old version; none need be there if the delta
-        was made against nothing.
+        was made against nothing. Or, for such a delta, a stream that can be
+        written.
     :raises DeltaError, PatchError: as ``patch_from_file``.
     """
-    patch_from_file(dst if os.path.exists(dst) else b'', dst, read_pipe)
+    exists = _is_path(dst) and os.path.exists(dst)
+    patch_from_file(dst if exists else b'', dst, read_pipe)
 
 
 def _patch(delta: BinaryIO, old: BinaryIO, write, name: str,

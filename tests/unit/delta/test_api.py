@@ -161,6 +161,15 @@ class TestPatchFromStream:
             assert target.read_bytes() == version
         assert os.listdir(tmp_path) == ['file']
 
+    def test_all_of_a_file_goes_to_any_stream(self):
+        target = io.BytesIO()
+        nothing = delta.gen_sig_from_stream(b'')
+        delta.patch_from_stream(delta.gen_sig_from_stream(NEW, nothing),
+                                target)
+        assert target.getvalue() == NEW
+        with pytest.raises(errors.PatchError, match='has 0 bytes'):
+            delta.patch_from_stream(changes(), target)
+
     def test_keeps_the_mode(self, old):
         old.chmod(0o640)
         delta.patch_from_stream(changes(), old)
