@@ -30,8 +30,9 @@ def write_mixed(path, size_bytes, seed=1):
     file.
     """
     source = random.Random(seed)
-    text = _text(source)
-    kinds = [source.randbytes, source.randbytes, lambda _: next(text), bytes]
+    pieces_of_text = text(source)
+    kinds = [source.randbytes, source.randbytes,
+             lambda _: next(pieces_of_text), bytes]
     pieces = [kinds[number % len(kinds)]
               for number in range(size_bytes // _PIECE_BYTES)]
     source.shuffle(pieces)
@@ -70,7 +71,7 @@ def write_sparse(path, size_bytes, data_bytes, seed=1):
     return path
 
 
-def _text(source):
+def text(source):
     """Pieces of phrases that come again now and then, made of words of which
     few are frequent and most are rare."""
     words = [bytes(source.choices(b'etaoinshrdlucmwfgypb',
