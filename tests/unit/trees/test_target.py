@@ -56,8 +56,9 @@ def root(tmp_path):
 def outside(tmp_path):
     """What a restore must never touch."""
     path = tmp_path / 'outside'
-    path.mkdir(mode=0o700)
+    path.mkdir()
     (path / 'file').write_bytes(b'precious')
+    path.chmod(0o500)
     os.utime(path / 'file', ns=(5, 5))
     os.utime(path, ns=(5, 5))
     before = tmp_path / 'before'
