@@ -29,8 +29,9 @@ from chunked_backup.store.stream_writer import SEGMENT_BYTES
 from chunked_backup.store.stream_writer import StreamWriter
 
 _LARGEST_MANIFEST_BYTES = 1 << 30
-# Plain and compressed, and as much again for what is not data.
-_BYTES_OF_A_SEGMENT = 4 * SEGMENT_BYTES
+# A segment is there plain and compressed, and as much again for what is not
+# data.
+_TIMES_IN_MEMORY = 4
 _READ_BYTES = 1 << 20
 
 
@@ -40,18 +41,21 @@ class TreeSettings:
     :param parallelism: objects in work at once.
     :param memory_limit_bytes: about what all of them may take.
     :param executor: ``threads`` or ``serial``.
+    :param segment_bytes: how much of a stream is one object.
     """
 
     compression: str = 'zlib'
     parallelism: int = 4
     memory_limit_bytes: int = 256 << 20
     executor: str = 'threads'
+    segment_bytes: int = SEGMENT_BYTES
 
     @property
     def ahead(self) -> int:
         """How many segments are on their way at once."""
-        return max(1, min(self.parallelism, self.memory_limit_bytes
-                          // _BYTES_OF_A_SEGMENT))
+        return max(1, min(
+            self.parallelism, self.memory_limit_bytes
+            // (_TIMES_IN_MEMORY * self.segment_bytes)))
 
 
 class NewLevel:
@@ -64,7 +68,8 @@ class NewLevel:
         self._streams = {
             name: StreamWriter(store, names.segment(prefix, name),
                                workers.io, monitor, settings.compression,
-                               settings.ahead if name == names.DATA else 1)
+                               settings.ahead if name == names.DATA else 1,
+                               settings.segment_bytes)
             for name in names.STREAMS}
         self.data = self._streams[names.DATA]
         self.index = self._streams[names.INDEX]

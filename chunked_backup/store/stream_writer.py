@@ -45,11 +45,12 @@ class StreamWriter:
     :param compression: a canonical spelling; a segment that does not become
         smaller is stored as it is.
     :param ahead: how many segments are on their way at once.
+    :param segment_bytes: how long they are; only the last may be shorter.
     """
 
     def __init__(self, store: ObjectStore, name_of: Callable[[int], str],
                  workers: Executor, monitor: Monitor, compression: str,
-                 ahead: int, segment_bytes: int = SEGMENT_BYTES) -> None:
+                 ahead: int, segment_bytes: int) -> None:
         self._store = store
         self._name_of = name_of
         self._workers = workers

@@ -18,9 +18,11 @@ import shutil
 import pytest
 
 from chunked_backup.engines.levels import LevelPolicy
+from chunked_backup.hosts.standalone import tree_service
 from chunked_backup.hosts.standalone.tree_service import TreeService
 from chunked_backup.hosts.standalone.tree_service import load_engine
 from chunked_backup.jobs import tree_backup
+from chunked_backup.jobs.tree_level import TreeSettings
 from chunked_backup.trees.scan import TreeScanner
 from chunked_backup.trees.target import TreeTarget
 from tests import support
@@ -37,11 +39,11 @@ class Repository:
     :param top: a directory for what is restored.
     """
 
-    def __init__(self, top, engine, mode='threads'):
+    def __init__(self, top, engine, mode='threads', driver=None):
         support.override(executor=mode)
         self.problems = []
         self.service = TreeService(
-            support.memory_driver(),
+            driver or support.memory_driver(),
             report=lambda path, reason: self.problems.append((path, reason)))
         self._top = top
         self._engine = engine
@@ -98,6 +100,24 @@ def test_a_change_is_restored_at_every_level(repository, tmp_path, name,
     for level, (backup, expected) in enumerate(points):
         assert backup.level == level
         assert repository.differences(backup, expected, holes) == []
+    assert repository.problems == []
+
+
+@pytest.mark.parametrize('segment_bytes', [777, 4096, 50_000])
+@pytest.mark.parametrize('name', [
+    'level after level', 'truncate and grow', 'every file', 'hole filled',
+    'rename, then change', 'delete and recreate a file'])
+def test_files_that_span_segments(repository, tmp_path, name, segment_bytes,
+                                  monkeypatch):
+    monkeypatch.setattr(tree_service, 'TreeSettings', functools.partial(
+        TreeSettings, segment_bytes=segment_bytes))
+    source = tmp_path / 'source'
+    mutations.build(source)
+    backup = repository.back_up(source)
+    for step in mutations.MUTATIONS[name]:
+        step(source)
+        backup = repository.back_up(source)
+    assert repository.differences(backup, source) == []
     assert repository.problems == []
 
 
