@@ -40,6 +40,7 @@ from chunked_backup.formats.tree_v1 import Content
 from chunked_backup.jobs.tree_level import StoredChain
 from chunked_backup.store.stream_reader import SegmentCache
 from chunked_backup.store.stream_reader import StreamReader
+from chunked_backup.trees.entry import DIRECTORY
 from chunked_backup.trees.entry import FILE
 from chunked_backup.trees.entry import Entry
 
@@ -151,7 +152,7 @@ class TreeRestoreJob:
             self._report(path, reason)
 
     def _restore(self, entry: Entry, content: Content | None) -> None:
-        if content is not None and entry.links > 1:
+        if entry.links > 1 and entry.kind != DIRECTORY:
             entry = self._relinked(entry)
         try:
             writer = self._target.add(entry)
