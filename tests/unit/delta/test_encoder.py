@@ -101,6 +101,17 @@ def test_what_is_found(old, new, expected):
     assert encode(old, new) == expected
 
 
+def test_a_repeated_block_behind_a_change_is_not_taken_for_another():
+    """Nor where it is not there yet when the change is seen."""
+    old, new = C + A + B + C + D, C + A + OTHER + C + D
+    expected = [copy(0, 2), literal(OTHER), copy(3, 2)]
+    assert encode(old, new) == expected
+    encoder = delta.DeltaEncoder(signature(old))
+    ops = [op for each in range(len(new))
+           for op in encoder.update(new[each:each + 1])]
+    assert ops + encoder.finish() == expected
+
+
 def test_a_byte_at_the_front_of_a_large_file():
     data = random.Random(1).randbytes(5 << 20)
     assert encode(data, b'x' + data, delta.DEFAULT_BLOCK_SIZE_BYTES) == [
