@@ -23,9 +23,9 @@ that they are, and everything else from the index.
 
 The size of a member stands before it. A file that shrinks while it is read is
 filled up with zeros in the archive; one that grows is cut off where it ended
-when it was opened. If reading a longer file fails half way, what there is of
-it stays in the archive, filled up, as it does with tar; the index does not
-have it.
+when it was opened. If reading a longer file fails half way, or a hole that
+was announced is one no more, what there is of it stays in the archive, filled
+up, as it does with tar; the index does not have it.
 """
 
 import dataclasses
