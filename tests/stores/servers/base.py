@@ -89,20 +89,27 @@ def unpacked(name, packages, needless):
     with installation(name, (packages, needless)) as (home, missing):
         root = home / 'root'
         if missing:
-            run(['apt-get', 'update', '-qq'])
-            planned = run(['apt-get', 'install', '--simulate',
-                           '--no-install-recommends', *packages])
-            names = [line.split()[1] for line in planned.splitlines()
-                     if line.startswith('Inst ')]
             archives = home / 'archives'
             archives.mkdir(exist_ok=True)
-            run(['apt-get', 'download', '-qq', *(
-                each for each in names if not re.match(needless, each))],
-                cwd=archives)
+            # apt-get waits for nobody, and another suite may be at it.
+            with open(INSTALLATIONS / 'apt-lock', 'w') as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                _download(packages, needless, archives)
             for archive in sorted(archives.iterdir()):
                 run(['dpkg', '-x', archive, root])
                 archive.unlink()
     return root
+
+
+def _download(packages, needless, directory):
+    run(['apt-get', 'update', '-qq'])
+    planned = run(['apt-get', 'install', '--simulate',
+                   '--no-install-recommends', *packages])
+    names = [line.split()[1] for line in planned.splitlines()
+             if line.startswith('Inst ')]
+    run(['apt-get', 'download', '-qq', *(
+        each for each in names if not re.match(needless, each))],
+        cwd=directory)
 
 
 def library(root):
