@@ -55,9 +55,9 @@ _cinder = opts.cinder_option
 OPTS = [
     cfg.URIOpt(
         'url', deprecated_opts=_cinder('backup_swift_url'),
-        help='Where the store is, with auth = per_user: the URL up to AUTH_, '
-             'to which the project is added. Without it, the catalogue of '
-             'the request is asked.'),
+        help='Where the store is, with auth = per_user: the URL up to '
+             '``AUTH_``, to which the project is added. Without it, the '
+             'catalogue of the request is asked.'),
     cfg.URIOpt(
         'auth_url', deprecated_opts=_cinder('backup_swift_auth_url'),
         help='Where to sign in, with auth = single_user. Without it, the '
