@@ -89,6 +89,7 @@ WHOLE = delta.Copy(0, 4 * BLOCK + 20)
      [copy(0, 3), literal(OTHER), LAST]),
     # a short last block, and nothing but one
     (LONG, A + B + C + D + OTHER[:20], [copy(0, 4), literal(OTHER[:20])]),
+    (A + A[-20:], A, [copy(0)]),
     (TAIL, TAIL, [delta.Copy(0, 20)]),
     (TAIL, TAIL + b'x', [delta.Copy(0, 20), literal(b'x')]),
     (TAIL, b'x' + TAIL, [literal(b'x'), delta.Copy(0, 20)]),
