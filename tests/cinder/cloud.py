@@ -43,7 +43,7 @@ VOLUME_BYTES = 2130432
 #: Cinder 28 knows the first one only.
 MODES = ('eventlet', 'threads') if (
     int(metadata.version('cinder').split('.')[0]) > 28) else ('eventlet',)
-_DEADLINE_S = 60
+DEADLINE_S = 60
 _POLL_S = 0.01
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -246,7 +246,7 @@ class Service:
             pass_fds=[theirs.fileno()], cwd=_ROOT, env=environment,
             stdout=self._output, stderr=self._output)
         theirs.close()
-        self._socket.settimeout(_DEADLINE_S)
+        self._socket.settimeout(DEADLINE_S)
         self._answers = self._socket.makefile('r')
 
     def __enter__(self):
@@ -263,13 +263,17 @@ class Service:
         self._answers.close()
         self._socket.close()
         try:
-            self._process.wait(_DEADLINE_S)
+            self._process.wait(DEADLINE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
             raise
         finally:
             self._output.close()
+
+    @property
+    def process_id(self):
+        return self._process.pid
 
     def kill(self):
         """End it as a power failure would."""
@@ -340,14 +344,14 @@ class Service:
 
     def wait_until(self, what, happened):
         """What ``happened`` returns, once that is true."""
-        deadline_s = time.monotonic() + _DEADLINE_S
+        deadline_s = time.monotonic() + DEADLINE_S
         while True:
             result = happened()
             if result:
                 return result
             assert self._process.poll() is None, self.tail()
             assert time.monotonic() < deadline_s, (
-                f'not within {_DEADLINE_S} s: {what}\n{self.tail()}')
+                f'not within {DEADLINE_S} s: {what}\n{self.tail()}')
             time.sleep(_POLL_S)
 
     def _ended(self, operation, backup_id):
