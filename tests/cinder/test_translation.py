@@ -31,13 +31,15 @@ EXPECTED = {
     # No user has done anything wrong, and no store.
     'ChunkedBackupError': exception.BackupOperationError,
     'VolumeIOError': exception.BackupOperationError,
+    'TargetIncomplete': exception.BackupOperationError,
+    'TreeTargetFailed': exception.BackupOperationError,
     'Cancelled': exception.BackupOperationError,
     **dict.fromkeys(
         ('InvalidInput', 'InvalidName', 'InvalidTree', 'InvalidEntry',
          'TargetNotEmpty', 'TreeNotEmpty',
          'SignatureError', 'DeltaError', 'PatchError',
          'FullBackupRequired', 'RecordError', 'AmbiguousBackup',
-         'BackupInUse', 'BackupNotRestorable', 'CorruptBackup',
+         'BackupInUse', 'BackupNotResumable', 'BackupNotRestorable', 'CorruptBackup',
          'CorruptObject', 'IncompleteChain'), exception.InvalidBackup),
     **dict.fromkeys(
         ('ConfigurationError', 'PluginNotFound', 'PluginNotLoadable',
