@@ -275,6 +275,15 @@ def sparse_tebibyte(bench):
         ours.forget()
 
 
+def start(bench):
+    """Start-up of the command: its help, and a list of no backups."""
+    [ours] = bench.take_part([contenders.Program])
+    for _ in range(bench.rounds):
+        for words in (['--help'], ['volume', 'list']):
+            _, cost = ours.run(*words)
+            bench.note(ours, cost, ' '.join(words))
+
+
 def distant(bench):
     """Full backup and restore, S3 on Ceph 30 ms before each request."""
     volume = bench.mixed_volume()
@@ -312,6 +321,7 @@ FIGURES = {
     'restore': restore_chain,
     'sparse': sparse,
     'sparse-tebibyte': sparse_tebibyte,
+    'start': start,
     'distant': distant,
 }
 

@@ -128,6 +128,7 @@ class Stock(Contender):
         self._records = []
 
     def _backup(self, volume, parent_id):
+        self._volume_bytes = volume.stat().st_size
         self._records.append({
             'id': str(uuid.uuid4()), 'volume_id': str(uuid.UUID(int=1)),
             'parent_id': parent_id, 'status': 'creating', 'size': 1,
@@ -143,7 +144,8 @@ class Stock(Contender):
 
     def _work(self, verb, volume):
         return costs.of_worker('tests.bench.stock', {
-            'verb': verb, 'volume': str(volume), 'records': self._records,
+            'verb': verb, 'volume': str(volume),
+            'volume_bytes': self._volume_bytes, 'records': self._records,
             'backup_id': self._records[-1]['id'], 'driver': self._driver,
             'options': {**self._options, 'backup_compression_algorithm':
                         self.compression}})
@@ -205,19 +207,20 @@ class Program(Ours):
         words = ['volume', verb, volume, '-f', 'json']
         if incremental:
             words.append('--incremental')
-        output, cost = self._run(*words)
+        output, cost = self.run(*words)
         done = json.loads(output)
         return cost._replace(objects=done['objects'],
                              moved_bytes=done['stored'])
 
     def restore(self, target):
-        output, cost = self._run('volume', 'restore', 'latest', target, '-f',
-                                 'json')
+        output, cost = self.run('volume', 'restore', 'latest', target, '-f',
+                                'json')
         done = json.loads(output)
         return cost._replace(objects=done['objects'],
                              moved_bytes=done['fetched'])
 
-    def _run(self, *words):
+    def run(self, *words):
+        """What the command prints, and what it costs."""
         return costs.of_process(
             [_PROGRAM, '--config-file', self._configuration, *words],
             {**os.environ, 'HOME': str(self.directory)})

@@ -68,6 +68,7 @@ def main():
 
     def restore():
         with open(volume, 'wb') as file:
+            file.truncate(request['volume_bytes'])  # as a device would be
             driver.restore(backup, backup.volume_id, file, True)
         return None, None
 
