@@ -39,7 +39,8 @@ EXPECTED = {
          'TargetNotEmpty', 'TreeNotEmpty',
          'SignatureError', 'DeltaError', 'PatchError',
          'FullBackupRequired', 'RecordError', 'AmbiguousBackup',
-         'BackupInUse', 'BackupNotResumable', 'BackupNotRestorable', 'CorruptBackup',
+         'BackupInUse', 'BackupNotResumable', 'BackupNotRestorable',
+         'CorruptBackup',
          'CorruptObject', 'IncompleteChain'), exception.InvalidBackup),
     **dict.fromkeys(
         ('ConfigurationError', 'PluginNotFound', 'PluginNotLoadable',
