@@ -314,9 +314,7 @@ class ChunkedBackupDriver(abc.ABC):
             monitor = self._monitor(backup, source.size_bytes,
                                     lambda: self._backup_cancelled(backup))
             settings = self._settings()
-            record = self.host.record(backup)
-            if not resume or record.prefix is None:
-                record = self._prepare(backup, monitor)
+            record = self._prepare(backup, monitor, resume)
             text = (self.get_metadata(record.volume_id) if backup_metadata
                     else None)
             extra = self.get_extra_metadata(backup, self.host.volume(record))
@@ -405,7 +403,7 @@ class ChunkedBackupDriver(abc.ABC):
                 return  # it ended before anything was written
             self._aside(remove_objects, ObjectStore(self, record.container),
                         formats.CURRENT, record.prefix)
-            self._aside(self.discard_container, record.container)
+            self._aside(ObjectStore(self, record.container).discard)
 
     def get_metadata(self, volume_id: str) -> str | None:
         """The volume's own metadata as JSON text."""
@@ -459,15 +457,20 @@ class ChunkedBackupDriver(abc.ABC):
         return objects_in_work(conf.parallelism, conf.memory_limit_bytes,
                                block_size_bytes, self.spool_bytes)
 
-    def _prepare(self, backup: Any, monitor: Monitor) -> BackupRecord:
+    def _prepare(self, backup: Any, monitor: Monitor,
+                 resume: bool) -> BackupRecord:
         """Name container and prefix in the record, before any data."""
-        container = self.host.record(backup).container
-        container = self.update_container_name(backup, container) or (
-            container or self.backup_default_container)
+        record = self.host.record(backup)
+        container = record.container
+        if not resume or record.prefix is None:
+            container = self.update_container_name(backup, container) or (
+                container or self.backup_default_container)
         if self.conf.chunked_backup.create_containers:
             self._aside(ObjectStore(self, container,
                                     sleep=monitor.pause).create,
                         monitor=monitor)
+        if resume and record.prefix is not None:
+            return record
         self.host.update(backup, container=container,
                          prefix=self._generate_object_name_prefix(backup))
         return self.host.record(backup)
@@ -557,7 +560,7 @@ class ChunkedBackupDriver(abc.ABC):
             yield
         except errors.BackupCancelled as exc:
             try:
-                self._aside(self.discard_container, record.container)
+                self._aside(ObjectStore(self, record.container).discard)
             except errors.DriverError as other:
                 exc.add_note(f'its container is left: {other}')
             raise

@@ -174,7 +174,7 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
         with (self._directory(container) as directory,
               self._classified(container)):
             names = [name for name in os.listdir(directory) if wanted(name)]
-            now_s = _clock_s(directory)
+            now_s = _clock_s(directory, container)
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     found = os.stat(name, dir_fd=directory,
@@ -256,7 +256,9 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
     def get_containers(self) -> Iterable[str]:
         """Every directory below the repository that holds a file."""
         def fail(error: OSError) -> None:
-            raise error
+            gone = isinstance(error, FileNotFoundError)
+            if not gone or error.filename == self.backup_path:
+                raise error  # others go when a backup next door is deleted
 
         with self._classified(self.backup_path):
             for path, directories, files in os.walk(self.backup_path,
@@ -508,16 +510,24 @@ def default_path(conf: cfg.ConfigOpts, in_state: str, in_data: str) -> str:
     return os.path.join(data, in_data)
 
 
-def _clock_s(directory: int) -> float:
-    """The time of the file system, which may be another machine's."""
+def _clock_s(directory: int, container: str) -> float:
+    """The time of the file system, which may be another machine's.
+
+    :raises ContainerNotFound: the directory was removed just now.
+    """
     name = f'{_TEMPORARY_PREFIX}{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}'
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL
-                         | os.O_CLOEXEC, _FILE_MODE, dir_fd=directory)
+    try:
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL
+                             | os.O_CLOEXEC, _FILE_MODE, dir_fd=directory)
+    except FileNotFoundError as exc:
+        raise errors.ContainerNotFound(
+            container=container, reason='it was removed just now') from exc
     try:
         return os.fstat(descriptor).st_mtime
     finally:
         os.close(descriptor)
-        os.unlink(name, dir_fd=directory)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
 
 
 def _make_path(directory: int, parts: list[str]) -> None:

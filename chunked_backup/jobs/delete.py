@@ -37,7 +37,8 @@ def remove_objects(store: ObjectStore, layout: ModuleType, prefix: str,
         return 0
     mine = [name for name in names if layout.names.belongs_to(prefix, name)]
     manifest = layout.names.manifest(prefix)
-    store.delete((name for name in mine if name == manifest), progress)
+    # Whether it is listed or not: a listing may lag.
+    store.delete([manifest], progress)
     store.delete((name for name in mine if name != manifest), progress)
     return len(mine)
 

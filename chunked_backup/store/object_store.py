@@ -22,6 +22,7 @@ from chunked_backup import errors
 from chunked_backup.flow import native
 from chunked_backup.flow.rate import UNLIMITED
 from chunked_backup.flow.rate import RateLimit
+from chunked_backup.model import Unfinished
 from chunked_backup.store.reader import Reader
 from chunked_backup.store.retry import RetryPolicy
 
@@ -177,6 +178,21 @@ class ObjectStore:
         """Name -> age in seconds; see ``get_object_ages`` of a driver."""
         return self._policy.call(functools.partial(
             self.driver.get_object_ages, self.container, prefix))
+
+    def unfinished(self) -> list[Unfinished]:
+        """What broken-off writes have left; see ``get_unfinished``."""
+        return self._policy.call(lambda: list(
+            self.driver.get_unfinished(self.container)))
+
+    def discard_unfinished(self, unfinished: Unfinished) -> None:
+        """Remove one of these."""
+        self._policy.call(functools.partial(
+            self.driver.discard_unfinished, self.container, unfinished))
+
+    def discard(self) -> None:
+        """Tidy up after a backup was deleted; see ``discard_container``."""
+        self._policy.call(functools.partial(self.driver.discard_container,
+                                            self.container))
 
     def delete(self, names: Iterable[str],
                progress: Callable[[], None] = lambda: None) -> None:

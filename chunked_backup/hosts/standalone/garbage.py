@@ -23,6 +23,7 @@ Objects are listed before records are read: what a backup that begins meanwhile
 has stored by then has a record by then.
 """
 
+import contextlib
 import dataclasses
 import enum
 from collections.abc import Iterator
@@ -210,17 +211,20 @@ class _Collector(_Ages):
         count: int | None = 0
         if backup.container is not None:
             if backup.service_metadata is not None:
-                try:
-                    count = remove_leftovers(
-                        ObjectStore(self._driver, backup.container),
-                        self.layout, backup.service_metadata)
-                except errors.ContainerNotFound:
-                    count = 0
+                count = self._leftovers(
+                    ObjectStore(self._driver, backup.container),
+                    backup.service_metadata)
             if count is None:
                 return Outcome.KEPT, 'it has a manifest now', None
-            self._driver.discard_container(backup.container)
+            ObjectStore(self._driver, backup.container).discard()
         self.catalogue.remove(backup.id)
         return Outcome.REMOVED, reason, count
+
+    def _leftovers(self, store: ObjectStore, prefix: str) -> int | None:
+        try:
+            return remove_leftovers(store, self.layout, prefix)
+        except errors.ContainerNotFound:
+            return 0  # another collection was faster
 
     def _is_committed(self, backup: Any) -> bool:
         return (backup.container is not None
@@ -253,8 +257,8 @@ class _Collector(_Ages):
             outcome, reason = Outcome.REMOVED, (
                 f'objects without a manifest; {self._removed}')
             if not self._dry_run:
-                count = remove_leftovers(store, self.layout, prefix)
-                self._driver.discard_container(container)
+                count = self._leftovers(store, prefix)
+                store.discard()
         if outcome == Outcome.REMOVED and not self._dry_run and count is None:
             return  # a manifest has come meanwhile
         yield Finding(container, prefix, outcome, reason, count, age_s)
@@ -283,7 +287,8 @@ class _Rest(_Ages):
 
     def unfinished(self, container: str) -> Iterator[Finding]:
         try:
-            found = list(self._driver.get_unfinished(container))
+            store = ObjectStore(self._driver, container)
+            found = store.unfinished()
         except errors.ContainerNotFound:
             return
         for unfinished in found:
@@ -297,7 +302,8 @@ class _Rest(_Ages):
                               unfinished.age_s)
                 continue
             if not self._dry_run:
-                self._driver.discard_unfinished(container, unfinished)
+                with contextlib.suppress(errors.ContainerNotFound):
+                    store.discard_unfinished(unfinished)
             yield Finding(container, what, Outcome.REMOVED,
                           f'a write that broke off; {self._removed}', None,
                           unfinished.age_s)

@@ -72,6 +72,7 @@ class VolumeService:
             self._catalogue.create()
             try:
                 self._catalogue.save(backup)
+                self._require_parent(backup)
                 self.driver.backup(backup, volume_file)
             except BaseException as exc:
                 self._discard(backup, exc)
@@ -143,8 +144,10 @@ class VolumeService:
                 raise errors.BackupInUse(
                     backup_id=each.id, reason='it is being written, or its '
                     'writer was killed; --force deletes it')
+        deleted: set[str] = set()
         for each in doomed:
-            self._delete_one(each)
+            self._delete_one(each, deleted)
+            deleted.add(each.id)
         return doomed
 
     def backups(self) -> list[Backup]:
@@ -199,6 +202,24 @@ class VolumeService:
                 volume_id=volume_id, reason='no backup of it is available')
         return usable[-1]
 
+    def _require_parent(self, backup: Backup) -> None:
+        """See that nobody deletes the parent. Who does says so first and then
+        looks for children, and this child has its record by now: of two that
+        come at the same time, at least one sees the other.
+
+        :raises FullBackupRequired: somebody does.
+        """
+        if backup.parent_id is None:
+            return
+        try:
+            status = self._catalogue.load(backup.parent_id).status
+        except errors.BackupNotFound:
+            status = Status.DELETED
+        if status != Status.AVAILABLE:
+            raise errors.FullBackupRequired(
+                volume_id=backup.volume_id, reason=f'the parent '
+                f'{backup.parent_id} has the status "{status}" by now')
+
     def _discard(self, backup: Backup, cause: BaseException) -> None:
         """Leave nothing of a backup that did not come to be."""
         if getattr(cause, '__notes__', None):
@@ -225,9 +246,17 @@ class VolumeService:
                     pending.append(child.id)
         return list(reversed(found.values()))
 
-    def _delete_one(self, backup: Backup) -> None:
-        backup.status = Status.DELETING
+    def _delete_one(self, backup: Backup, deleted: set[str]) -> None:
+        before, backup.status = backup.status, Status.DELETING
         self._catalogue.save(backup)
+        # One that has begun meanwhile; see _require_parent.
+        if any(each.parent_id == backup.id and each.id not in deleted
+               for each in self.backups()):
+            backup.status = before
+            self._catalogue.save(backup)
+            raise errors.BackupInUse(
+                backup_id=backup.id,
+                reason='a backup that depends on it has just begun')
         try:
             self.driver.delete_backup(backup)
         except errors.ChunkedBackupError as exc:

@@ -108,8 +108,12 @@ def _empty(path: str, backup_id: str) -> Iterator[Target]:
         target = Target(_marked(file, True, backup_id), is_new=True)
         try:
             yield target
-        except BaseException:
-            os.ftruncate(file.fileno(), 0)
+        except BaseException as exc:
+            try:
+                os.ftruncate(file.fileno(), 0)
+            except OSError as other:
+                exc.add_note(f'{path} could not be emptied again: '
+                             f'{other.strerror}')
             raise
         _cut(file, target.volume_bytes)
 
@@ -143,10 +147,16 @@ def _opened(path: str, flags: int) -> BinaryIO:
 
 def _cut(file: BinaryIO, volume_bytes: int | None) -> None:
     """Have a file be no longer than the volume."""
-    if (volume_bytes is not None
-            and stat.S_ISREG(os.fstat(file.fileno()).st_mode)):
+    if (volume_bytes is None
+            or not stat.S_ISREG(os.fstat(file.fileno()).st_mode)):
+        return
+    try:
         os.ftruncate(file.fileno(), volume_bytes)
         os.fsync(file.fileno())
+    except OSError as exc:
+        raise errors.VolumeIOError(
+            operation='cutting the target to the size of the volume',
+            offset=volume_bytes, reason=exc.strerror) from exc
 
 
 def _unusable(path: str, error: OSError) -> errors.InvalidVolume:

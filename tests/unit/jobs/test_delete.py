@@ -62,3 +62,16 @@ def test_progress_is_told(store):
     ticks = []
     remove_objects(store, formats.CURRENT, 'p', lambda: ticks.append(1))
     assert ticks
+
+
+def test_a_manifest_that_a_listing_hides_is_deleted_all_the_same(
+        memory_driver, monkeypatch):
+    driver = harness.attach(memory_driver)
+    backup = harness.back_up(driver, 'backup', b'data' * 2000)
+    listed = driver.get_container_entries
+    monkeypatch.setattr(
+        driver, 'get_container_entries', lambda container, prefix: [
+            name for name in listed(container, prefix)
+            if not name.endswith('_metadata')])
+    driver.delete_backup(backup)
+    assert driver.stores['backups'] == {}

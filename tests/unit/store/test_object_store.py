@@ -244,3 +244,25 @@ def test_a_driver_without_an_exclusive_writer_commits_by_replacing():
     store.commit('o', produced)
     with store.reader('o') as reader:
         assert reader.read(100) == b'some bytes'
+
+
+@pytest.mark.parametrize('verb, method, arguments', [
+    ('discard', 'discard_container', ()), ('unfinished', 'get_unfinished', ()),
+    ('discard_unfinished', 'discard_unfinished', ('something',)),
+    ('ages', 'get_object_ages', ('prefix',))])
+def test_what_a_store_may_do_is_tried_again(monkeypatch, verb, method,
+                                            arguments):
+    driver = harness.memory_driver()
+    calls = []
+
+    def fail_once(container, *given):
+        calls.append((container, *given))
+        if len(calls) == 1:
+            raise errors.TransientDriverError(
+                container=container, object_name=None, reason='for now')
+        return []
+
+    monkeypatch.setattr(driver, method, fail_once)
+    store = ObjectStore(driver, 'backups', sleep=lambda seconds: None)
+    getattr(store, verb)(*arguments)
+    assert calls == 2 * [('backups', *arguments)]

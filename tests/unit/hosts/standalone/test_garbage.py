@@ -278,3 +278,24 @@ def test_a_manifest_that_a_listing_does_not_show_yet_protects(
             if not name.endswith('_metadata')])
     assert collect(service, grace_s=0) == []
     assert files(service) == before
+
+
+def test_a_directory_that_is_removed_meanwhile_is_no_error(service, volume,
+                                                           monkeypatch):
+    backup = killed(service, volume)
+    age(service)
+    listdir = os.listdir
+
+    def removed_just_before(directory):
+        names = listdir(directory)
+        for name in names:
+            if backup.id in name and 'record' not in name:
+                os.unlink(name, dir_fd=directory)
+        path = os.path.join(service.driver.backup_path, backup.container)
+        if os.path.isdir(path) and not listdir(path):
+            os.rmdir(path)
+        return names
+
+    monkeypatch.setattr(os, 'listdir', removed_just_before)
+    assert collect(service) == [(backup.id, Outcome.REMOVED)]
+    assert files(service) == set()

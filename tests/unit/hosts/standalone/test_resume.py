@@ -256,6 +256,15 @@ def test_a_writer_that_was_not_heard_of_for_long_is_taken_over(
     assert service.driver.host.catalogue.signs_of_life() == []
 
 
+def test_a_container_that_is_gone_is_made_again(stores, volume, dead):
+    backup = killed(stores, volume, 3)
+    service = service_of(stores)
+    backup.container = 'gone'
+    service.driver.host.catalogue.save(backup)
+    done = service.resume(service.find(backup.id))
+    assert support.restored(service, done) == volume.read_bytes()
+
+
 def test_garbage_that_is_being_collected_is_not_resumed(stores, volume, dead,
                                                         monkeypatch):
     backup = killed(stores, volume, 3)

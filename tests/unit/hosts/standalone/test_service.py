@@ -21,6 +21,7 @@ from chunked_backup import errors
 from chunked_backup.flow import monitor
 from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.hosts.standalone.service import volume_id_of
+from chunked_backup.model import Status
 from tests import support
 
 VOLUME = random.Random(6).randbytes(3 * support.CHUNK)
@@ -334,3 +335,39 @@ def test_the_volume_is_closed_again(service, volume):
         with contextlib.suppress(FileNotFoundError):
             opened.append(os.readlink(f'/proc/self/fd/{number}'))
     assert opened and str(volume) not in opened
+
+
+def test_a_parent_that_is_being_deleted_gets_no_child(service, volume,
+                                                      monkeypatch):
+    parent = service.backup(str(volume))
+    catalogue = service.driver.host.catalogue
+    save = catalogue.save
+
+    def deleted_just_before(backup):
+        if backup.id != parent.id and parent.status != Status.DELETING:
+            parent.status = Status.DELETING
+            save(parent)
+        save(backup)
+
+    monkeypatch.setattr(catalogue, 'save', deleted_just_before)
+    with pytest.raises(errors.FullBackupRequired, match='deleting'):
+        service.backup(str(volume), incremental=True)
+    assert catalogue.ids() == [parent.id]
+
+
+def test_a_parent_whose_child_has_just_begun_is_not_deleted(
+        service, volume, monkeypatch):
+    parent = service.backup(str(volume))
+    catalogue = service.driver.host.catalogue
+    save = catalogue.save
+
+    def begun_just_before(backup):
+        if backup.status == Status.DELETING:
+            save(Backup('child', parent.volume_id, parent_id=parent.id))
+        save(backup)
+
+    monkeypatch.setattr(catalogue, 'save', begun_just_before)
+    with pytest.raises(errors.BackupInUse, match='just begun'):
+        service.delete(service.find(parent.id))
+    assert catalogue.load(parent.id).status == Status.AVAILABLE
+    assert service.verify(service.find(parent.id))

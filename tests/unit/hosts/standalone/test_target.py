@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import errno
 import os
 
 import pytest
@@ -151,3 +152,21 @@ def test_a_link_to_nowhere_is_left_alone(tmp_path):
     with pytest.raises(errors.TargetNotEmpty):
         fill(path)
     assert path.is_symlink() and os.listdir(tmp_path) == ['link']
+
+
+@pytest.mark.parametrize('call', ['ftruncate', 'fsync'])
+def test_a_file_that_cannot_be_cut_is_an_error_of_the_volume(
+        tmp_path, monkeypatch, call):
+    path = tmp_path / 'target'
+    path.write_bytes(b'old content that is longer')
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, 'the disk is full')
+
+    with pytest.raises(errors.VolumeIOError, match='the disk is full'):
+        with open_target(str(path), True, 'a backup') as target:
+            target.sink.prepare(8)
+            target.sink.write(0, memoryview(b'restored'))
+            target.sink.flush()
+            monkeypatch.setattr(os, call, fail)
+            target.finish(8)

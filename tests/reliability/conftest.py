@@ -1,0 +1,135 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The suite that tries to break it; prints what it has tried.
+
+Each test belongs to a class of the table in doc/source/reliability.rst and
+counts, in a ledger, the points that it has tried. A failure that was silent,
+and something left behind, are counted, too, and fail the test.
+"""
+
+import logging
+import os
+
+import pytest
+
+from chunked_backup.drivers import s3
+from chunked_backup.drivers import swift
+from tests import support
+
+#: CHUNKED_BACKUP_RELIABILITY=long tries as much as the table asks for.
+IS_LONG = os.environ.get('CHUNKED_BACKUP_RELIABILITY') == 'long'
+SECRETS = {'chunked_backup_s3': ('secret_key', 'sse_customer_key'),
+           'chunked_backup_swift': ('key',)}
+
+_CANARY = 'canary-4711-secret'
+_totals = {}
+
+
+class Ledger:
+    """What one test has tried of one class."""
+
+    def __init__(self, name):
+        self.name = name
+        self.points = 0
+        self.silent = []
+        self.left = []
+
+    def point(self, count=1):
+        self.points += count
+
+
+@pytest.fixture
+def ledger(request):
+    """Gives the ledger of a class, by its name in the table."""
+    opened = []
+
+    def open_ledger(name):
+        opened.append(Ledger(name))
+        return opened[-1]
+
+    yield open_ledger
+    for each in opened:
+        request.node.user_properties.append(('reliability', [
+            each.name, each.points, len(each.silent), len(each.left)]))
+    for each in opened:
+        assert not each.silent, each.silent[:10]
+        assert not each.left, each.left[:10]
+        assert each.points, 'nothing was tried'
+
+
+@pytest.fixture
+def scale():
+    """Gives how much to try: in CI, or in the long run."""
+    return lambda ci, long: long if IS_LONG else ci
+
+
+class _Scanner(logging.Handler):
+    """Looks for secrets in everything that is logged."""
+
+    def __init__(self):
+        super().__init__(logging.DEBUG)
+        self.seen = 0
+        self.hits = []
+
+    def emit(self, record):
+        self.seen += 1
+        text = logging.Formatter().format(record)
+        if _CANARY in text:
+            self.hits.append(text)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged(conf, ledger):
+    """The whole suite runs at DEBUG with secrets that are looked for."""
+    for module in (s3, swift):
+        conf.register_group(module.GROUP)
+        conf.register_opts(module.OPTS, group=module.GROUP)
+    for group, names in SECRETS.items():
+        support.override(group, **{name: _CANARY for name in names})
+    scanner = _Scanner()
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(scanner)
+    root.setLevel(logging.DEBUG)
+    counted = ledger('secrets in logs')
+    yield
+    root.removeHandler(scanner)
+    root.setLevel(level)
+    for group, names in SECRETS.items():
+        for name in names:
+            conf.clear_override(name, group=group)
+    counted.point(1 + scanner.seen)
+    counted.silent += scanner.hits
+
+
+def pytest_runtest_logreport(report):
+    if report.when == 'teardown':
+        for key, value in report.user_properties:
+            if key == 'reliability':
+                name, *counts = value
+                row = _totals.setdefault(name, [0, 0, 0])
+                for column, count in enumerate(counts):
+                    row[column] += count
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not _totals:
+        return
+    width = max(map(len, _totals))
+    terminalreporter.section('reliability')
+    terminalreporter.write_line(
+        f'{"class":{width}} {"points":>9} {"silent":>7} {"leftovers":>9}')
+    for name, (points, silent, left) in sorted(_totals.items()):
+        terminalreporter.write_line(
+            f'{name:{width}} {points:>9,} {silent:>7} {left:>9}')

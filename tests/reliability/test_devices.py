@@ -1,0 +1,192 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Devices and file systems that fail or do half of what they are asked."""
+
+import errno
+import os
+
+import pytest
+
+from chunked_backup import errors
+from tests import support
+from tests.reliability import faults
+from tests.reliability.test_store_faults import Operation
+from tests.unit import harness
+
+CODES = ('ENOSPC', 'EIO', 'EDQUOT', 'EROFS')
+
+
+class Calls:
+    """Has one call of some functions of ``os`` fail, or be short.
+
+    :param number: which call, from 0; with ``SHORT`` all are short.
+    """
+
+    SHORT = 'short'
+
+    def __init__(self, monkeypatch, names, code, number):
+        self.calls = 0
+        self.fired = 0
+        for name in names:
+            monkeypatch.setattr(os, name, self._made(
+                name, getattr(os, name), code, number))
+
+    def _made(self, name, call, code, number):
+        def made(*arguments, **keywords):
+            mine, self.calls = self.calls, self.calls + 1
+            if code == self.SHORT:
+                self.fired += 1
+                return _short(name, call, *arguments, **keywords)
+            if mine == number:
+                self.fired += 1
+                raise OSError(getattr(errno, code), os.strerror(
+                    getattr(errno, code)))
+            return call(*arguments, **keywords)
+        return made
+
+
+def _short(name, call, *arguments, **keywords):
+    if name == 'preadv':
+        descriptor, [buffer], offset = arguments
+        return call(descriptor, [buffer[:max(1, len(buffer) // 3)]], offset)
+    if name == 'read':
+        descriptor, size = arguments
+        return call(descriptor, min(size, max(1, size // 3)))
+    if name in ('write', 'pwrite'):
+        descriptor, data, *rest = arguments
+        return call(descriptor, data[:max(1, len(data) // 3)], *rest)
+    return call(*arguments, **keywords)
+
+
+@pytest.fixture
+def story(tmp_path, conf):
+    support.override(executor='serial', retry_wait_s=0.0,
+                     compression_algorithm='none')
+    return faults.Story(faults.Repository('posix', tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize('name', ['backup', 'incremental'])
+@pytest.mark.parametrize('code', CODES)
+def test_a_store_that_fails_at_every_write_and_sync(story, name, code, ledger,
+                                                    monkeypatch):
+    counted = ledger('ENOSPC, EIO, EDQUOT, EROFS')
+    faults.no_writer_is_alive(monkeypatch)
+    saved = story.repository.save()
+    number = 0
+    while True:
+        operation = Operation(name, story)
+        where = f'{name}, {code} at call {number}'
+        with monkeypatch.context() as patch:
+            calls = Calls(patch, ('write', 'fsync', 'rename', 'link'), code,
+                          number)
+            try:
+                operation.run(story.repository.service())
+            except errors.ChunkedBackupError as exc:
+                assert exc.exit_code == 6
+                counted.silent += [
+                    f'{where}: {problem}' for problem
+                    in story.problems(changed=True)]
+            else:
+                if calls.fired:
+                    counted.silent.append(f'{where}: it was not reported')
+        if not calls.fired:
+            break
+        counted.point()
+        counted.left += [f'{where}: {left}' for left in story.collect()]
+        story.repository.put_back(saved)
+        number += 1
+    assert number > 10
+
+
+@pytest.mark.parametrize('code', CODES)
+def test_a_target_that_fails_at_every_write_and_sync(story, tmp_path, code,
+                                                     ledger, monkeypatch):
+    counted = ledger('ENOSPC, EIO, EDQUOT, EROFS')
+    target = tmp_path / 'target'
+    number = 0
+    while True:
+        target.write_bytes(b'\xa5' * 20000)
+        service = story.repository.service()
+        backup = service.find(story.child)
+        with monkeypatch.context() as patch:
+            calls = Calls(patch, ('pwrite', 'fsync', 'ftruncate'), code,
+                          number)
+            error = None
+            try:
+                service.restore(backup, str(target), force=True)
+            except (errors.ChunkedBackupError, OSError) as exc:
+                error = exc
+        if not calls.fired:
+            break
+        counted.point()
+        if not isinstance(error, errors.ChunkedBackupError):
+            counted.silent.append(f'{code} at call {number}: {error!r}')
+        number += 1
+    assert number > 3
+    assert target.read_bytes() == story.contents[story.child]
+
+
+@pytest.mark.parametrize('code', CODES)
+def test_a_volume_that_fails_at_every_read(story, code, ledger, monkeypatch):
+    counted = ledger('ENOSPC, EIO, EDQUOT, EROFS')
+    for name in ('backup', 'incremental'):
+        number = 0
+        while True:
+            with monkeypatch.context() as patch:
+                calls = Calls(patch, ('preadv',), code, number)
+                try:
+                    Operation(name, story).run(story.repository.service())
+                except errors.VolumeIOError:
+                    pass
+                else:
+                    if calls.fired:
+                        counted.silent.append(f'{name}: {number}')
+            if not calls.fired:
+                break
+            counted.point()
+            counted.left += story.leftovers()
+            number += 1
+
+
+def test_short_reads_and_writes_everywhere(story, tmp_path, ledger,
+                                           monkeypatch):
+    counted = ledger('short reads and writes')
+    calls = Calls(monkeypatch, ('preadv', 'read', 'write', 'pwrite'),
+                  Calls.SHORT, None)
+    service = story.repository.service()
+    contents = dict(story.contents)
+    for incremental in (False, True):
+        backup = service.backup(str(story.volume), incremental=incremental)
+        contents[backup.id] = story.volume.read_bytes()
+    for backup_id, expected in contents.items():
+        target = tmp_path / backup_id
+        target.write_bytes(b'\xa5' * 30000)
+        service.restore(service.find(backup_id), str(target), force=True)
+        if target.read_bytes() != expected:
+            counted.silent.append(backup_id)
+    counted.point(calls.fired)
+
+
+def test_a_volume_that_gives_a_few_bytes_at_a_time(story, ledger):
+    counted = ledger('short reads and writes')
+    service = story.repository.service()
+    for most in (1, 7, 511):
+        backup = service.find(story.child)
+        backup.status = 'restoring'
+        target = harness.ShortFile(bytes(20000), most)
+        service.driver.restore(backup, 'target', target, True)
+        counted.point()
+        expected = story.contents[story.child]
+        if target.getvalue()[:len(expected)] != expected:
+            counted.silent.append(most)

@@ -1,0 +1,213 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Repositories made to do harm: names, metadata, bombs."""
+
+import io
+import json
+import os
+import random
+import resource
+
+import pytest
+
+from chunked_backup import errors
+from chunked_backup import formats
+from chunked_backup.blocks import codecs
+from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.hosts.standalone.record import InvalidRecord
+from tests import support
+from tests.contract import test_posix as posix_names
+from tests.corruption import chains
+from tests.corruption import test_malice as malice
+
+LARGEST_RSS_BYTES = 512 << 20
+BAD_PARTS = [*posix_names.DOTS, *posix_names.SLASHES, *posix_names.NULS,
+             *posix_names.NOT_TEXT]
+
+
+def tree(root):
+    return sorted(str(path) for path in root.rglob('*'))
+
+
+def names():
+    """Bad containers and objects, alone and within what looks harmless."""
+    for bad in posix_names.BAD_CONTAINERS:
+        yield bad, 'object'
+    for bad in posix_names.BAD_OBJECTS:
+        yield 'container', bad
+    for bad in BAD_PARTS:
+        yield f'ab/{bad}/cd', 'object'
+        yield f'{bad}/container', 'object'
+        yield 'container', f'volume_x/{bad}'
+
+
+def test_malicious_names(tmp_path, conf, ledger):
+    """They come from records, manifests and options."""
+    counted = ledger('malicious names')
+    (tmp_path / 'outside').mkdir()
+    driver = support.posix_driver(tmp_path / 'repository')
+    driver.put_container('container')
+    os.symlink(tmp_path / 'outside', tmp_path / 'repository' / 'link')
+    before = tree(tmp_path)
+    uses = [
+        lambda container, name: support_write(driver, container, name),
+        lambda container, name: driver.delete_object(container, name),
+        lambda container, name: driver.get_object_reader(
+            container, name).__enter__(),
+        lambda container, name: list(driver.get_container_entries(
+            container, name)),
+    ]
+    for container, name in [*names(), ('link', 'x'), ('link/x', 'y')]:
+        counted.point()
+        for use in uses:
+            try:
+                use(container, name)
+            except errors.ChunkedBackupError:
+                pass
+        if tree(tmp_path) != before:
+            counted.silent.append(f'{container!r} {name!r}')
+            break
+    assert counted.points >= 300
+
+
+def support_write(driver, container, name):
+    with driver.get_object_writer(container, name) as writer:
+        writer.write(b'escaped')
+
+
+def parse_manifest(data):
+    manifest = formats.CURRENT.manifest.parse(io.BytesIO(data), None,
+                                              'prefix')
+    list(manifest.objects.sorted())
+
+
+def parse_table(data):
+    formats.CURRENT.digest_table.parse(
+        lambda: _Opened(data), 'backup', lambda digests: None)
+
+
+class _Opened:
+    def __init__(self, data):
+        self.data = data
+
+    def __enter__(self):
+        return io.BytesIO(self.data)
+
+    def __exit__(self, *_):
+        pass
+
+
+def parse_record(data):
+    try:
+        Backup.from_json(data)
+    except InvalidRecord:
+        pass
+
+
+PARSERS = {'manifest': parse_manifest, 'digest table': parse_table,
+           'record': parse_record}
+
+
+def fuzzed(rng, data):
+    """A document changed as JSON, or as bytes."""
+    if rng.random() < 0.6:
+        document = json.loads(data)
+        for _ in range(rng.randrange(1, 4)):
+            document = malice.mutated(rng, document)
+        return json.dumps(document).encode()
+    changed = bytearray(data)
+    for _ in range(rng.randrange(1, 9)):
+        at = rng.randrange(len(changed) + 1)
+        chance = rng.random()
+        if chance < 0.4 and at < len(changed):
+            changed[at] = rng.randrange(256)
+        elif chance < 0.6:
+            del changed[at:at + rng.randrange(1, 40)]
+        elif chance < 0.8:
+            changed[at:at] = rng.choice([
+                b'[' * 200, b'{"a":' * 100, b'NaN', b'-1', b'1e999', b'\xff',
+                b'"', b'\\u0000', b'9' * 400])
+        else:
+            changed[at:at] = changed[at:at + rng.randrange(1, 60)]
+    return bytes(changed)
+
+
+@pytest.mark.parametrize('kind', PARSERS)
+@pytest.mark.parametrize('part', range(2))
+def test_fuzzed_metadata(conf, kind, part, ledger, scale):
+    counted = ledger('malicious metadata')
+    chain = chains.make('zlib')
+    seeds = [chain.objects[name] for name in chain.names(kind)]
+    rng = random.Random(f'{kind} {part}')
+    for _ in range(scale(8400, 84000)):
+        counted.point()
+        data = fuzzed(rng, rng.choice(seeds))
+        try:
+            PARSERS[kind](data)
+        except errors.ChunkedBackupError:
+            pass
+        except Exception as exc:
+            counted.silent.append(f'{exc!r} for {data[:300]!r}')
+    rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    assert rss_bytes < LARGEST_RSS_BYTES
+
+
+@pytest.mark.parametrize('part', range(2))
+def test_fuzzed_streams(part, ledger, scale):
+    counted = ledger('decoders, fuzzed')
+    rng = random.Random(part)
+    plain = rng.randbytes(700) + bytes(3000) + b'text ' * 100
+    streams = {codec: codecs.compress(codec, plain)
+               for codec in ('zlib', 'bz2', 'zstd')}
+    for _ in range(scale(5000, 100000)):
+        counted.point()
+        codec = rng.choice(sorted(streams))
+        stored = bytearray(streams[codec])
+        for _ in range(rng.randrange(4)):
+            stored[rng.randrange(len(stored))] = rng.randrange(256)
+        stored = stored[:rng.choice([len(stored), rng.randrange(
+            len(stored) + 1)])] + rng.choice([b'', b'', b'x', streams[codec]])
+        decoded = codecs.decompressor(codec, io.BytesIO(bytes(stored)))
+        count = 0
+        try:
+            while piece := decoded.read(min(512, len(plain) + 1 - count)):
+                count += len(piece)
+        except codecs.DecodeError:
+            pass
+        if count > len(plain) + 1:
+            counted.silent.append(f'{codec}: {count} bytes')
+
+
+@pytest.mark.parametrize('bomb', [
+    malice.zlib_bomb, malice.bz2_bomb, malice.zstd_bomb, malice.zstd_frames,
+    malice.zstd_window, malice.zstd_content_size, malice.bz2_empty_streams])
+def test_bombs(bomb, ledger):
+    """Never more than what was asked for, in little memory."""
+    counted = ledger('decompression bombs')
+    codec, data = bomb()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for length in (1, 511, 4096, 1 << 20):
+        counted.point()
+        decoded = codecs.decompressor(codec, io.BytesIO(data))
+        count = 0
+        try:
+            while count <= length and (
+                    piece := decoded.read(length + 1 - count)):
+                count += len(piece)
+        except codecs.DecodeError:
+            pass
+        if count > length + 1:
+            counted.silent.append(f'{codec}: {count} bytes of {length}')
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown << 10 < 64 << 20
