@@ -181,7 +181,8 @@ def test_fuzzed_streams(part, ledger, scale):
         decoded = codecs.decompressor(codec, io.BytesIO(bytes(stored)))
         count = 0
         try:
-            while piece := decoded.read(min(512, len(plain) + 1 - count)):
+            while count <= len(plain) and (piece := decoded.read(
+                    min(512, len(plain) + 1 - count))):
                 count += len(piece)
         except codecs.DecodeError:
             pass
