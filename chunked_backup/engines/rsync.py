@@ -31,6 +31,7 @@ import blake3
 
 from chunked_backup import delta
 from chunked_backup import engine
+from chunked_backup import errors
 from chunked_backup.blocks import digests
 from chunked_backup.flow.executors import Workers
 from chunked_backup.formats.tree_v1 import Content
@@ -54,6 +55,14 @@ class RsyncEngine(engine.BackupEngine):
     """Block deltas by a rolling match."""
 
     name = 'rsync'
+
+    def __init__(self, block_size_bytes: int = (
+            delta.DEFAULT_BLOCK_SIZE_BYTES)) -> None:
+        if not 1 <= block_size_bytes <= delta.MAX_BLOCK_SIZE_BYTES:
+            raise errors.InvalidInput(
+                reason=f'a block size of {block_size_bytes} bytes: it must be '
+                       f'1 to {delta.MAX_BLOCK_SIZE_BYTES}')
+        super().__init__(block_size_bytes)
 
     def open(self, workers: Workers) -> None:
         self._cache = SegmentCache(workers.io, _CACHE_BYTES)
@@ -80,7 +89,8 @@ class RsyncEngine(engine.BackupEngine):
 
     def _block_size(self, size: int) -> int:
         block_size = self.block_size_bytes
-        while size > _MOST_BLOCKS * block_size:
+        while (size > _MOST_BLOCKS * block_size
+               and 2 * block_size <= delta.MAX_BLOCK_SIZE_BYTES):
             block_size *= 2
         return block_size
 
@@ -104,7 +114,7 @@ class RsyncEngine(engine.BackupEngine):
         signature = delta.Signature.from_bytes(self.parent.read(
             self._cache, operator.attrgetter('signatures'), old.signature,
             self.monitor.tick))
-        if size > 2 * _MOST_BLOCKS * signature.block_size_bytes:
+        if 2 * signature.block_size_bytes < self._block_size(size):
             return None
         return delta.DeltaEncoder(signature)
 

@@ -188,6 +188,11 @@ class TestBackupAndRestore:
                            '--max-level', '2', exit_code=BAD_USAGE)
         assert '--incremental' in done.stderr
 
+    def test_a_block_size_that_is_none_is_refused(self, command, tree):
+        done = command.run('tree', 'backup', tree, '--name', 'home',
+                           '--block-size', '0', exit_code=BAD_USAGE)
+        assert 'block size' in done.stderr
+
     def test_nothing_to_back_up(self, command, tmp_path):
         command.run('tree', 'backup', tmp_path / 'none', '--name', 'home',
                     exit_code=BAD_USAGE)
@@ -358,6 +363,29 @@ class TestKilled:
         assert row['name'] == 'home'
         assert not list(command.repository.rglob(f'*{killed}*'))
         assert command.json('tree', 'verify', 'home')[0]['result'] == 'sound'
+
+    @pytest.mark.parametrize('stage', ['data', 'index', 'manifest'])
+    @pytest.mark.parametrize('wait_s', [0, 0.02])
+    def test_at_any_stage_the_older_backup_stays_and_the_rest_can_go(
+            self, command, tree, stage, wait_s):
+        home = back_up(command, tree)['id']
+        (tree / 'more').write_bytes(os.urandom(20 << 20))
+        process = command.start('tree', 'backup', tree, '--name', 'killed')
+        wait_for(process, lambda: [
+            path for path in command.repository.rglob(f'tree_*_{stage}*')
+            if home not in path.name])
+        time.sleep(wait_s)
+        process.kill()
+        process.communicate()
+
+        # One that was complete by then is made available, or is garbage.
+        command.run('repository', 'rebuild')
+        command.run('repository', 'gc', '--grace', '0s')
+        left = command.json('tree', 'list')
+        assert {each['status'] for each in left} == {'available'}
+        assert home in {each['id'] for each in left}
+        found = command.json('repository', 'check', '--read-data')
+        assert [each['result'] for each in found] == ['sound'] * len(left)
 
     def test_delete_removes_it_at_once(self, command, killed):
         command.run('tree', 'delete', killed, exit_code=NO_SUCH_BACKUP)

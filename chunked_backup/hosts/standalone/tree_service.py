@@ -399,9 +399,12 @@ class TreeService:
 
 
 def load_engine(name: str, block_size_bytes: int | None) -> BackupEngine:
-    """An engine by the name of its entry point."""
+    """An engine by the name of its entry point.
+
+    :raises InvalidInput: it can do nothing with such blocks.
+    """
     kind = loader.load(loader.ENGINES, name)
-    return kind(block_size_bytes) if block_size_bytes else kind()
+    return kind() if block_size_bytes is None else kind(block_size_bytes)
 
 
 def _ancestors(chain: StoredChain | None) -> list[str]:

@@ -1,0 +1,39 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import pytest
+
+from chunked_backup import delta
+from chunked_backup import errors
+from chunked_backup.engines.rsync import RsyncEngine
+
+_TIB = 1 << 40
+
+
+@pytest.mark.parametrize('size, block_size', [
+    (0, 65536), (65536 << 20, 65536), ((65536 << 20) + 1, 131072),
+    (_TIB, 1 << 20), (4 * _TIB, 4 << 20), (99 * _TIB, 4 << 20)])
+def test_long_files_have_longer_blocks(size, block_size):
+    assert RsyncEngine()._block_size(size) == block_size
+
+
+def test_blocks_never_get_longer_than_a_signature_takes():
+    for block_size in (1, 1000, 65536, 3 << 20, delta.MAX_BLOCK_SIZE_BYTES):
+        engine = RsyncEngine(block_size)
+        assert engine._block_size(999 * _TIB) <= delta.MAX_BLOCK_SIZE_BYTES
+
+
+@pytest.mark.parametrize('block_size', [
+    0, -1, delta.MAX_BLOCK_SIZE_BYTES + 1])
+def test_blocks_that_no_signature_takes_are_refused(block_size):
+    with pytest.raises(errors.InvalidInput, match='block size'):
+        RsyncEngine(block_size)
