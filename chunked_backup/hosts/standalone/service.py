@@ -144,10 +144,9 @@ class VolumeService:
                 raise errors.BackupInUse(
                     backup_id=each.id, reason='it is being written, or its '
                     'writer was killed; --force deletes it')
-        deleted: set[str] = set()
+        ids = {each.id for each in doomed}
         for each in doomed:
-            self._delete_one(each, deleted)
-            deleted.add(each.id)
+            self._delete_one(each, ids)
         return doomed
 
     def backups(self) -> list[Backup]:
@@ -246,11 +245,11 @@ class VolumeService:
                     pending.append(child.id)
         return list(reversed(found.values()))
 
-    def _delete_one(self, backup: Backup, deleted: set[str]) -> None:
+    def _delete_one(self, backup: Backup, doomed: set[str]) -> None:
         before, backup.status = backup.status, Status.DELETING
         self._catalogue.save(backup)
         # One that has begun meanwhile; see _require_parent.
-        if any(each.parent_id == backup.id and each.id not in deleted
+        if any(each.parent_id == backup.id and each.id not in doomed
                for each in self.backups()):
             backup.status = before
             self._catalogue.save(backup)

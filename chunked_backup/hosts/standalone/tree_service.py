@@ -233,8 +233,9 @@ class TreeService:
                 raise errors.BackupInUse(
                     backup_id=each.id, reason='it is being written, or its '
                     'writer was killed; --force deletes it')
+        ids = {each.id for each in doomed}
         for each in doomed:
-            self._delete_one(each)
+            self._delete_one(each, ids)
         return doomed
 
     def prune(self, keep: dict[str, int], name: str | None = None,
@@ -273,8 +274,7 @@ class TreeService:
             totals.stored_bytes = sum(
                 segment.stored_bytes for segments in streams.values()
                 for segment in segments)
-            if parent is not None:
-                self.catalogue.load(parent.id)  # it was not deleted meanwhile
+            self._require_parent(backup)
             monitor.poll()
             backup.totals = totals.as_numbers()
             backup.manifest_sha256 = level.commit(TreeManifest(
@@ -287,6 +287,20 @@ class TreeService:
         backup.status = Status.AVAILABLE
         self.catalogue.save(backup)
         self.catalogue.end_life(backup.id)
+
+    def _require_parent(self, backup: TreeBackup) -> None:
+        """See that nobody deletes what a new backup is built on.
+
+        A deletion says so in the record first, then looks for children; a
+        backup has saved its record before it looks here. Of two that come at
+        the same time, at least one sees the other.
+
+        :raises BackupNotFound: somebody has, or does.
+        """
+        if backup.parent_id is not None and (
+                self.catalogue.load(backup.parent_id).status
+                != Status.AVAILABLE):
+            raise errors.BackupNotFound(name=backup.parent_id)
 
     @contextlib.contextmanager
     def _work(self, backup: TreeBackup | None = None,
@@ -375,14 +389,26 @@ class TreeService:
         children: dict[str | None, list[TreeBackup]] = {}
         for each in self.backups():
             children.setdefault(each.parent_id, []).append(each)
-        found = [backup]
-        for each in found:  # it grows
-            found += children.get(each.id, [])
-        return found[::-1]
+        found = {backup.id: backup}
+        pending = [backup.id]
+        while pending:
+            for child in children.get(pending.pop(), []):
+                if child.id not in found:
+                    found[child.id] = child
+                    pending.append(child.id)
+        return list(reversed(found.values()))
 
-    def _delete_one(self, backup: TreeBackup) -> None:
-        backup.status = Status.DELETING
+    def _delete_one(self, backup: TreeBackup, doomed: set[str]) -> None:
+        before, backup.status = backup.status, Status.DELETING
         self.catalogue.save(backup)
+        # One that has begun meanwhile; see _require_parent.
+        if any(each.parent_id == backup.id and each.id not in doomed
+               for each in self.backups()):
+            backup.status = before
+            self.catalogue.save(backup)
+            raise errors.BackupInUse(
+                backup_id=backup.id,
+                reason='a backup that is built on it has just begun')
         try:
             self._remove(backup)
         except errors.ChunkedBackupError as exc:
