@@ -181,7 +181,7 @@ def test_one_of_two_backups_that_begin_at_once_is_committed_on_ceph(
         ceph, monkeypatch):
     monkeypatch.setattr(s3.S3BackupDriver, '_generate_object_name_prefix',
                         lambda self, backup: f'prefix_{backup.id}')
-    monkeypatch.setattr(BackupJob, '_require_unused', lambda self: None)
+    monkeypatch.setattr(BackupJob, '_present', lambda self: frozenset())
     data = random.Random(1).randbytes(3 * support.CHUNK)
     drivers = [harness.attach(stores.s3_driver(ceph, container='both'))
                for _ in range(2)]
