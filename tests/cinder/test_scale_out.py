@@ -34,8 +34,9 @@ from tests.stores.servers import base
 HOSTS = {'one': 'eventlet', 'two': 'threads'}
 VOLUMES = 20
 
-#: Two seconds for a volume, so that there is a middle to be killed in.
-_BYTES_PER_S = 1 << 20
+#: Six seconds for a volume, so that there is a middle to be killed in: with
+#: two, all backups had ended on a fast machine before the restores began.
+_BYTES_PER_S = VOLUME_BYTES // 6
 _SECTIONS = {
     'oslo_messaging_notifications': {'driver': 'noop'},
     'key_manager': {},
