@@ -42,6 +42,7 @@ from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
 
 GRACE_S = 86400.0
+_UNFINISHED = (Status.CREATING, Status.DELETING)
 
 
 class Outcome(enum.StrEnum):
@@ -130,8 +131,9 @@ class _Collector(_Ages):
     """Leftovers of one kind of backups.
 
     :param layout: a module of ``formats``.
-    :ivar ids: of all records; known once it has run, as ``containers`` are
-        that those name.
+    :ivar unfinished_ids: of records that do not say what has become of their
+        backup; known once it has run, as are the ``containers`` that records
+        name.
     """
 
     def __init__(self, driver: Any, catalogue: Catalogue, layout: ModuleType,
@@ -139,18 +141,20 @@ class _Collector(_Ages):
         super().__init__(grace_s, dry_run)
         self.catalogue = catalogue
         self.layout = layout
-        self.ids: list[str] = []
+        self.unfinished_ids: set[str] = set()
         self.containers: set[str] = set()
         self._driver = driver
 
     def run(self, names: dict[str, frozenset[str]]) -> Iterator[Finding]:
         """:param names: of all objects, by container."""
-        self.ids = self.catalogue.ids()
-        records, unreadable = self._records(self.ids)
+        records, unreadable = self._records(self.catalogue.ids())
+        self.unfinished_ids = {
+            *unreadable, *(backup.id for backup in records
+                           if backup.status in _UNFINISHED)}
         self.containers = {backup.container for backup in records
                            if backup.container is not None}
         for backup in records:
-            if backup.status in (Status.CREATING, Status.DELETING):
+            if backup.status in _UNFINISHED:
                 yield self._settle(backup)
         known = {(backup.container, backup.service_metadata)
                  for backup in records}
@@ -315,7 +319,7 @@ class _Rest(_Ages):
 
     def signs_of_life(self) -> Iterator[Finding]:
         ids = {backup_id for each in self._collectors
-               for backup_id in each.ids}
+               for backup_id in each.unfinished_ids}
         for backup_id in self._catalogue.signs_of_life():
             if backup_id in ids:
                 continue
@@ -325,7 +329,8 @@ class _Rest(_Ages):
                     self._catalogue.end_life(backup_id)
                 yield Finding(self._driver.catalogue_container, backup_id,
                               Outcome.REMOVED, 'a sign of life of a backup '
-                              f'that is gone; {self._removed}', None, age_s)
+                              f'that is gone or complete; {self._removed}',
+                              None, age_s)
 
 
 def _youngest(ages: list[float | None]) -> float | None:

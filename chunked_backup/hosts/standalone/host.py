@@ -104,6 +104,8 @@ class StandaloneHost(host.Host):
         backup.stored_bytes = summary.stored_bytes
         backup.manifest_sha256 = summary.manifest_sha256
         backup.digest_table_sha256 = summary.digest_table_sha256
-        self.catalogue.save(backup)
         if self._has_shown:
+            # First: who is killed in between leaves nothing behind, and its
+            # record can still be made to say that the backup is complete.
             self.catalogue.end_life(backup.id)
+        self.catalogue.save(backup)

@@ -78,8 +78,8 @@ def adopt(driver: Any, backup: Backup) -> bool:
     backup.volume_bytes = chain.volume_bytes
     backup.object_count = len(objects)
     backup.changed_bytes = sum(stored.length for stored in objects)
-    driver.host.catalogue.save(backup)
     driver.host.catalogue.end_life(backup.id)
+    driver.host.catalogue.save(backup)
     return True
 
 

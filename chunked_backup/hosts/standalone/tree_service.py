@@ -285,8 +285,8 @@ class TreeService:
                 started_ns=started_ns, totals=backup.totals,
                 streams=streams))
         backup.status = Status.AVAILABLE
-        self.catalogue.save(backup)
         self.catalogue.end_life(backup.id)
+        self.catalogue.save(backup)
 
     def _require_parent(self, backup: TreeBackup) -> None:
         """See that nobody deletes what a new backup is built on.

@@ -227,12 +227,24 @@ def test_temporary_files_go_when_they_are_old(service, volume):
     assert service.verify(backup)
 
 
-def test_a_sign_of_life_of_nothing_goes_when_it_is_old(service, volume):
-    backup = service.backup(str(volume))
-    service.driver.host.show_life(backup)
-    service.driver.host.catalogue.show_life('gone')
+def test_a_sign_of_life_of_nobody_goes_when_it_is_old(service, volume):
+    # A backup that was killed when it had just said that it is complete.
+    complete = service.backup(str(volume))
+    for backup_id in (complete.id, 'gone'):
+        service.driver.host.catalogue.show_life(backup_id)
+    assert {outcome for _, outcome in collect(service)} <= {Outcome.KEPT}
     age(service)
-    assert collect(service) == [('gone', Outcome.REMOVED)]
+    assert sorted(collect(service)) == sorted([
+        (complete.id, Outcome.REMOVED), ('gone', Outcome.REMOVED)])
+    assert service.driver.host.catalogue.signs_of_life() == []
+    assert service.verify(complete)
+
+
+def test_a_sign_of_life_of_a_backup_that_is_written_stays(service, volume):
+    backup = killed(service, volume, writer_name=writer.current())
+    service.driver.host.show_life(backup)
+    age(service)
+    assert {outcome for _, outcome in collect(service)} == {Outcome.KEPT}
     assert service.driver.host.catalogue.signs_of_life() == [backup.id]
 
 
