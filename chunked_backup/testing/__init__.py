@@ -12,5 +12,6 @@
 
 """What a driver's own tests need; shipped, for drivers outside of here, too.
 
-``contract`` holds the promises of a driver as checks.
+``contract`` holds the promises of a driver as checks, ``bench`` measures a
+store.
 """

@@ -25,6 +25,7 @@ from chunked_backup import errors
 from chunked_backup import model
 from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.testing import contract
+from chunked_backup.testing.contract import reading
 
 
 class CommitsOnExceptions(MemoryBackupDriver):
@@ -315,7 +316,7 @@ class HasOneReader(MemoryBackupDriver):
 class RunsOutOfReaders(MemoryBackupDriver):
     """Gives a reader back only when it was read to its end."""
 
-    free = 3 * contract._OPEN_READERS
+    free = 3 * reading.OPEN_READERS
 
     @contextlib.contextmanager
     def get_object_reader(self, container, object_name, extra_metadata=None):
