@@ -12,6 +12,8 @@
 
 """How Sphinx builds the documents: tox -e docs."""
 
+import re
+
 project = 'chunked_backup'
 copyright = '2026, the chunked_backup maintainers'
 extensions = [
@@ -30,3 +32,13 @@ autodoc_member_order = 'bysource'
 autoprogram_cliff_application = 'chunked-backup'
 # A page may stand apart from the tree of contents: what another includes.
 exclude_patterns = []
+
+
+def _link_pages(app, relative_path, parent_name, content):
+    """Have what is included from above link to pages, not to their sources."""
+    content[0] = re.sub(r'`doc/source/([\w-]+)\.rst\s+<[^>]*>`_', r':doc:`\1`',
+                        content[0]).replace(' doc/source/', ' ')
+
+
+def setup(app):
+    app.connect('include-read', _link_pages)
