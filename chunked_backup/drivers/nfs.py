@@ -28,7 +28,9 @@ from oslo_config import cfg
 
 from chunked_backup import errors
 from chunked_backup import opts
-from chunked_backup.drivers import posix
+from chunked_backup.drivers.posix import PosixBackupDriver
+from chunked_backup.drivers.posix.classify import classified
+from chunked_backup.drivers.posix.options import default_path
 from chunked_backup.flow import native
 
 GROUP = cfg.OptGroup('chunked_backup_nfs',
@@ -62,7 +64,7 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     return [(GROUP, OPTS)]
 
 
-class NfsBackupDriver(posix.PosixBackupDriver):
+class NfsBackupDriver(PosixBackupDriver):
     """Keeps backups on a share; constructing one mounts nothing."""
 
     cinder_driver = 'cinder.backup.drivers.nfs.NFSBackupDriver'
@@ -77,39 +79,30 @@ class NfsBackupDriver(posix.PosixBackupDriver):
 
     @staticmethod
     def get_driver_options() -> list[cfg.Opt]:
-        return posix.PosixBackupDriver.get_driver_options() + OPTS
+        return PosixBackupDriver.get_driver_options() + OPTS
 
     def check_store(self) -> None:
         if not self._mount.share:
             raise errors.ConfigurationError(
                 reason='share of [chunked_backup_nfs] is not set')
-        self._ensure_mounted()
         super().check_store()
 
-    def put_container(self, container: str) -> None:
-        self._ensure_mounted()
-        super().put_container(container)
-
-    def _open_repository(self) -> int:
-        self._ensure_mounted()
-        return super()._open_repository()
-
     def _mount_point(self) -> str:
-        base = self._mount.mount_point_base or posix.default_path(
+        base = self._mount.mount_point_base or default_path(
             cfg.CONF, 'backup_mount', 'chunked-backup-mount')
         # Cinder's way to a directory from a share's name, no secret.
         name = hashlib.md5((self._mount.share or '').encode(),
                            usedforsecurity=False).hexdigest()
         return os.path.join(base, name)
 
-    def _ensure_mounted(self) -> None:
+    def _ensure_ready(self) -> None:
         """Mount the share, and see that this process may write there.
 
         A share that is not mounted must never look like an empty repository.
         """
         if self._is_ready and os.path.ismount(self.backup_path):
             return
-        with self._classified(self.backup_path):
+        with classified(self.backup_path):
             os.makedirs(self.backup_path, exist_ok=True)
         mount = _mount if os.geteuid() == 0 or not _has_brick() else (
             _mount_by_brick)
@@ -130,7 +123,7 @@ class NfsBackupDriver(posix.PosixBackupDriver):
         Cinder's driver changes everything below as well, for every
         operation; what backups write has the right mode from the start.
         """
-        with self._classified(self.backup_path):
+        with classified(self.backup_path):
             status = os.stat(self.backup_path)
             if status.st_uid == os.geteuid() or not os.geteuid():
                 return

@@ -86,7 +86,7 @@ class Nfs(DigestTables, nfs.NfsBackupDriver):
     def _mount_point(self):
         return self._init_backup_repo_path()
 
-    def _ensure_mounted(self):
+    def _ensure_ready(self):
         pass
 
 
