@@ -128,6 +128,8 @@ def test_a_share_that_cannot_be_mounted_is_no_empty_repository(
         driver.delete_object('ab/cd', 'name')
     with pytest.raises(errors.RepositoryNotFound):
         driver.get_container_entries('ab/cd', '')
+    with pytest.raises(errors.RepositoryNotFound):
+        list(driver.get_containers())
 
 
 def test_a_missing_share_is_an_error_of_the_configuration(make_driver):

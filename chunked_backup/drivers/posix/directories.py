@@ -88,6 +88,7 @@ class Repository:
             if not gone or error.filename == self._path:
                 raise error  # others go when a backup next door is deleted
 
+        self._ensure_ready()
         with classified(self._path):
             for path, directories, found in os.walk(self._path, onerror=fail):
                 container = os.path.relpath(path, self._path)
