@@ -30,6 +30,8 @@ openstackdocs_use_storyboard = False
 pygments_style = 'native'
 autodoc_member_order = 'bysource'
 autoprogram_cliff_application = 'chunked-backup'
+man_pages = [('commands', 'chunked-backup',
+              'chunked, incremental, verified backups', '', 1)]
 # A page may stand apart from the tree of contents: what another includes.
 exclude_patterns = []
 
