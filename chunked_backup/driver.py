@@ -98,9 +98,8 @@ class ChunkedBackupDriver(abc.ABC):
         progress every so many seconds.
     """
 
-    #: The format of new backups, and the formats that can be restored.
+    #: What is written within Cinder, which looks for it under this name.
     DRIVER_VERSION = '1.0.0'
-    DRIVER_VERSION_MAPPING = {'1.0.0': 'cinder_v1'}
 
     #: A driver sets this when its writers keep no buffer after ``write``.
     takes_memoryviews = False
@@ -402,7 +401,7 @@ class ChunkedBackupDriver(abc.ABC):
             if record.container is None or record.prefix is None:
                 return  # it ended before anything was written
             self._aside(remove_objects, ObjectStore(self, record.container),
-                        formats.CURRENT, record.prefix)
+                        formats.names, record.prefix)
             self._aside(ObjectStore(self, record.container).discard)
 
     def get_metadata(self, volume_id: str) -> str | None:
@@ -492,10 +491,10 @@ class ChunkedBackupDriver(abc.ABC):
             try:
                 parent = self.host.chain(record)[1]
                 store = self._open_store(parent, monitor)
-                self._aside(chains.read_manifest, store, parent,
-                            monitor=monitor)
-                size = self._aside(chains.read_digests, store, parent, spool,
-                                   monitor=monitor)
+                manifest = self._aside(chains.read_manifest, store, parent,
+                                       monitor=monitor)
+                size = self._aside(chains.read_digests, store, parent,
+                                   manifest, spool, monitor=monitor)
             except errors.CorruptBackup as exc:
                 raise refuse(exc) from exc
             if parent.volume_id != record.volume_id:

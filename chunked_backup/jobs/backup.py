@@ -34,9 +34,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from chunked_backup import errors
+from chunked_backup import formats
 from chunked_backup.blocks import digests
-from chunked_backup.blocks.extents import longest_extent_bytes
-from chunked_backup.blocks.extents import plan_extents
 from chunked_backup.endpoints.source import VolumeSource
 from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.executors import Workers
@@ -44,7 +43,6 @@ from chunked_backup.flow.executors import open_workers
 from chunked_backup.flow.executors import run_one
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.flow.window import ordered
-from chunked_backup.formats import CURRENT
 from chunked_backup.jobs.delete import remove_objects
 from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.jobs.keep_object import KeptObjects
@@ -53,7 +51,6 @@ from chunked_backup.jobs.settings import piece_bytes
 from chunked_backup.jobs.store_extent import ExtentWriter
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import BackupSummary
-from chunked_backup.model import Extent
 from chunked_backup.model import Region
 from chunked_backup.store.object_store import ObjectStore
 from chunked_backup.store.object_store import Writer
@@ -93,6 +90,7 @@ class BackupJob:
         self._volume_meta = volume_meta
         self._extra_metadata = extra_metadata
         self._resumed = resumed
+        self._format = formats.of(settings.format_version)
         self._changed_bytes = 0
         self._stored_bytes = 0
 
@@ -132,8 +130,8 @@ class BackupJob:
             name for name in run_one(
                 self._settings.executor, self._monitor.tick,
                 self._store.names, prefix)
-            if CURRENT.names.belongs_to(prefix, name))
-        manifest = CURRENT.names.manifest(prefix)
+            if formats.names.belongs_to(prefix, name))
+        manifest = formats.names.manifest(prefix)
         for name in names:
             if not self._resumed or name == manifest:
                 raise errors.ObjectExists(container=self._store.container,
@@ -142,7 +140,7 @@ class BackupJob:
 
     def _remove_strays(self, present: frozenset[str], objects: Any) -> None:
         """Delete what an earlier run has stored and this one has not."""
-        strays = present.difference(stored.name for stored in objects)
+        strays = present.difference(objects.names())
         if strays:
             run_one(self._settings.executor, self._monitor.tick,
                     self._store.delete, strays)
@@ -170,14 +168,14 @@ class BackupJob:
 
         try:
             run_one(self._settings.executor, give_up, remove_objects, store,
-                    CURRENT, self._record.prefix, progress)
+                    formats.names, self._record.prefix, progress)
         except errors.DriverError as exc:
             cause.add_note(f'objects of the broken-off backup are left under '
                            f'{self._record.prefix}: {exc}')
 
     def _store_extents(self, spool: DigestSpool,
                        present: frozenset[str]) -> Any:
-        objects = CURRENT.manifest.ObjectList(self._record.prefix)
+        objects = self._format.manifest.ObjectList(self._record.prefix)
         with (open_workers(self._settings.executor,
                            self._settings.parallelism) as workers,
               self._stopping()):
@@ -190,7 +188,8 @@ class BackupJob:
                                   self._monitor, workers.cpu,
                                   self._parent is None, kept)
             for stored, size in ordered(
-                    workers.io, writer.store, self._named_extents(regions),
+                    workers.io, writer.store,
+                    writer.units(self._record.prefix, regions),
                     2 * workers.io_threads, self._monitor.tick):
                 objects.append(stored)
                 self._changed_bytes += stored.length
@@ -205,18 +204,6 @@ class BackupJob:
         except BaseException:
             self._monitor.stop()
             raise
-
-    def _named_extents(self, regions: Iterable[Region]
-                       ) -> Iterator[tuple[str, Extent]]:
-        settings = self._settings
-        longest = longest_extent_bytes(
-            self._source.size_bytes, settings.chunk_size_bytes,
-            settings.block_size_bytes, settings.parallelism)
-        extents = plan_extents(regions, longest, settings.block_size_bytes,
-                               settings.merge_gap_bytes)
-        for number, extent in enumerate(extents, start=1):
-            yield (CURRENT.names.data_object(self._record.prefix, number),
-                   extent)
 
     def _all_regions(self) -> Iterator[Region]:
         return self._source.regions(self._settings.block_size_bytes)
@@ -235,13 +222,13 @@ class BackupJob:
         block_size = self._settings.block_size_bytes
         record = self._record
         table = self._write(
-            self._store.put, CURRENT.names.digest_table(record.prefix),
-            lambda: CURRENT.digest_table.serialize(record, block_size,
-                                                   spool.batches()))
+            self._store.put, formats.names.digest_table(record.prefix),
+            lambda: self._format.digest_table.serialize(
+                record, block_size, spool.batches()))
         manifest = self._write(
-            self._store.commit, CURRENT.names.manifest(record.prefix),
-            lambda: CURRENT.manifest.serialize(CURRENT.Manifest(
-                record, objects, self._volume_meta,
+            self._store.commit, formats.names.manifest(record.prefix),
+            lambda: self._format.manifest.serialize(formats.Manifest(
+                record, objects, self._format.VERSION, self._volume_meta,
                 self._extra_metadata)))
         return BackupSummary(
             object_count=len(objects), volume_bytes=self._source.size_bytes,

@@ -21,7 +21,7 @@ from typing import Any
 from chunked_backup import errors
 from chunked_backup import formats
 from chunked_backup.blocks import digests
-from chunked_backup.formats.cinder_v1 import Manifest
+from chunked_backup.formats import Manifest
 from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.model import BackupRecord
 from chunked_backup.store.object_store import ObjectStore
@@ -62,22 +62,16 @@ def read_manifest(store: ObjectStore, record: BackupRecord) -> Manifest:
             backup_id=record.id,
             reason='its record names no container or no prefix: it was '
                    'never written')
-    name = formats.CURRENT.names.manifest(record.prefix)
+    name = formats.names.manifest(record.prefix)
     try:
         with _unaltered(store, name, record,
                         record.manifest_sha256) as reader:
-            manifest = formats.CURRENT.manifest.parse(
-                reader, record.id, record.prefix)
+            manifest = formats.parse_manifest(reader, record.id,
+                                              record.prefix)
     except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:
         raise errors.IncompleteChain(
             backup_id=record.id,
             reason=f'its manifest is missing: {exc}') from exc
-    known = store.driver.DRIVER_VERSION_MAPPING
-    if manifest.version not in known:
-        raise errors.CorruptBackup(
-            backup_id=record.id,
-            reason=f'its format version {manifest.version!r} is unknown; '
-                   'known are: ' + ', '.join(known))
     if manifest.record.volume_id != record.volume_id:
         raise errors.CorruptBackup(
             backup_id=record.id, reason='its manifest is of volume '
@@ -90,16 +84,17 @@ def read_manifest(store: ObjectStore, record: BackupRecord) -> Manifest:
 
 
 def read_digests(store: ObjectStore, record: BackupRecord,
-                 spool: DigestSpool) -> int:
+                 manifest: Manifest, spool: DigestSpool) -> int:
     """Fill a spool with the digest table of a backup, and nothing else.
 
+    :param manifest: of the same backup.
     :returns: the block size in bytes.
     :raises CorruptBackup: the table is missing or broken.
     """
-    name = formats.CURRENT.names.digest_table(record.prefix)
+    name = formats.names.digest_table(record.prefix)
     spool.close()
     try:
-        header = formats.CURRENT.digest_table.parse(
+        header = formats.of(manifest.version).digest_table.parse(
             lambda: _unaltered(store, name, record,
                                record.digest_table_sha256),
             record.id, spool.append)
@@ -124,7 +119,8 @@ def open_chain(records: Sequence[BackupRecord],
     """
     levels = [_open_level(open_store(record), record) for record in records]
     newest = records[0]
-    block_size = read_digests(open_store(newest), newest, spool)
+    block_size = read_digests(open_store(newest), newest, levels[0].manifest,
+                              spool)
     for level in levels:
         _check_alignment(level, block_size)
     return Chain(levels, spool, block_size,
@@ -157,7 +153,7 @@ def open_damaged_chain(records: Sequence[BackupRecord],
             report(exc)
     try:
         block_size = _lenient(records[0], report, lambda record: read_digests(
-            open_store(record), record, spool))
+            open_store(record), record, levels[0].manifest, spool))
         for level in levels:
             _check_alignment(level, block_size)
         volume_bytes = _volume_bytes(levels, spool, block_size)

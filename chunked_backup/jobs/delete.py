@@ -19,41 +19,42 @@ from chunked_backup import errors
 from chunked_backup.store.object_store import ObjectStore
 
 
-def remove_objects(store: ObjectStore, layout: ModuleType, prefix: str,
+def remove_objects(store: ObjectStore, naming: ModuleType, prefix: str,
                    progress: Callable[[], None] = lambda: None) -> int:
     """Delete the objects of one backup, its manifest first.
 
     Without its manifest it is no backup any more; what an interruption leaves
     behind is garbage, never a backup that lacks objects.
 
+    :param naming: how objects are named: ``formats.names``, or that of trees.
     :param progress: called again and again while the store answers.
     :returns: how many objects there were.
     :raises DriverError: the store could not be listed or an object not
         deleted. A container that does not exist holds nothing.
     """
     try:
-        names = store.names(prefix)
+        found = store.names(prefix)
     except errors.ContainerNotFound:
         return 0
-    mine = [name for name in names if layout.names.belongs_to(prefix, name)]
-    manifest = layout.names.manifest(prefix)
+    mine = [name for name in found if naming.belongs_to(prefix, name)]
+    manifest = naming.manifest(prefix)
     # Whether it is listed or not: a listing may lag.
     store.delete([manifest], progress)
     store.delete((name for name in mine if name != manifest), progress)
     return len(mine)
 
 
-def remove_leftovers(store: ObjectStore, layout: ModuleType,
+def remove_leftovers(store: ObjectStore, naming: ModuleType,
                      prefix: str) -> int | None:
     """Delete what a broken-off run has left of a backup.
 
     :returns: how many objects there were; None if nothing was touched, as
         there is a manifest after all.
     """
-    manifest = layout.names.manifest(prefix)
-    names = [name for name in store.names(prefix)
-             if layout.names.belongs_to(prefix, name)]
-    if manifest in names or store.exists(manifest):
+    manifest = naming.manifest(prefix)
+    mine = [name for name in store.names(prefix)
+            if naming.belongs_to(prefix, name)]
+    if manifest in mine or store.exists(manifest):
         return None
-    store.delete(names)
-    return len(names)
+    store.delete(mine)
+    return len(mine)

@@ -31,6 +31,7 @@ class Settings:
     :param parallelism: objects in work at once.
     :param executor: ``threads`` or ``serial``.
     :param write_md5: whether the md5 of each object is recorded.
+    :param format_version: what is written; see ``formats``.
     """
 
     chunk_size_bytes: int
@@ -40,6 +41,7 @@ class Settings:
     parallelism: int = 4
     executor: str = 'threads'
     write_md5: bool = True
+    format_version: str = '1.0.0'
 
     def __post_init__(self) -> None:
         if self.block_size_bytes <= 0 or self.chunk_size_bytes <= 0:

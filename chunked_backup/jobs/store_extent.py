@@ -20,21 +20,25 @@ whatever its length.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from chunked_backup.blocks import codecs
 from chunked_backup.blocks import digests
+from chunked_backup.blocks.extents import longest_extent_bytes
+from chunked_backup.blocks.extents import plan_extents
 from chunked_backup.endpoints.source import VolumeSource
 from chunked_backup.flow import native
 from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.executors import Executor
 from chunked_backup.flow.monitor import Monitor
+from chunked_backup.formats import names
 from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.jobs.keep_object import KeptObjects
 from chunked_backup.jobs.settings import Settings
 from chunked_backup.jobs.settings import piece_bytes
 from chunked_backup.model import Extent
+from chunked_backup.model import Region
 from chunked_backup.model import StoredObject
 from chunked_backup.store.object_store import ObjectStore
 from chunked_backup.store.object_store import Writer
@@ -65,6 +69,7 @@ class ExtentWriter:
         self._store = store
         self._source = source
         self._spool = spool
+        self._settings = settings
         self._block_size = settings.block_size_bytes
         self._compression = settings.compression
         self._monitor = monitor
@@ -78,6 +83,18 @@ class ExtentWriter:
         self._zero_objects = _ZeroObjects(
             codecs.ZLIB[0] if self._compression == codecs.NONE
             else self._compression, self._new_md5)
+
+    def units(self, prefix: str,
+              regions: Iterable[Region]) -> Iterator[tuple[str, Extent]]:
+        """What ``store`` is to be called with to have regions stored."""
+        settings = self._settings
+        longest = longest_extent_bytes(
+            self._source.size_bytes, settings.chunk_size_bytes,
+            settings.block_size_bytes, settings.parallelism)
+        extents = plan_extents(regions, longest, settings.block_size_bytes,
+                               settings.merge_gap_bytes)
+        for number, extent in enumerate(extents, start=1):
+            yield names.data_object(prefix, number), extent
 
     def store(self, name: str, extent: Extent) -> tuple[StoredObject, int]:
         """Write the object; its manifest entry and its stored size."""

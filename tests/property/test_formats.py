@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chunked_backup import errors
+from chunked_backup.formats import Manifest
 from chunked_backup.formats.cinder_v1 import digest_table
 from chunked_backup.formats.cinder_v1 import manifest
 from chunked_backup.model import BackupRecord
@@ -105,7 +106,7 @@ def test_a_manifest_is_json_and_comes_back(record, stored, volume_meta,
     objects = object_list(stored)
     assert list(objects) == stored
     written = b''.join(manifest.serialize(
-        manifest.Manifest(record, objects, volume_meta, extra)))
+        Manifest(record, objects, '1.0.0', volume_meta, extra)))
     assert written.decode() == json.dumps(
         manifest_values(record, stored, volume_meta, extra),
         sort_keys=True, indent=2)

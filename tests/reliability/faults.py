@@ -30,7 +30,7 @@ from chunked_backup.model import Status
 from tests import support
 
 BLOCK, CHUNK = support.BLOCK, support.CHUNK
-NAMES = formats.CURRENT.names
+NAMES = formats.names
 #: error: the call has no effect; timeout: the same, worth another try;
 #: partial: half of what is written or read, then an error; lost: the call has
 #: its effect and fails, worth another try; slow: it takes its time.

@@ -87,13 +87,12 @@ def support_write(driver, container, name):
 
 
 def parse_manifest(data):
-    manifest = formats.CURRENT.manifest.parse(io.BytesIO(data), None,
-                                              'prefix')
+    manifest = formats.parse_manifest(io.BytesIO(data), None, 'prefix')
     list(manifest.objects.sorted())
 
 
 def parse_table(data):
-    formats.CURRENT.digest_table.parse(
+    formats.of('1.0.0').digest_table.parse(
         lambda: _Opened(data), 'backup', lambda digests: None)
 
 

@@ -27,8 +27,6 @@ without a final newline, and are written byte for byte as Cinder writes them.
 
 from chunked_backup.formats.cinder_v1 import digest_table
 from chunked_backup.formats.cinder_v1 import manifest
-from chunked_backup.formats.cinder_v1 import names
-from chunked_backup.formats.cinder_v1.manifest import Manifest
-from chunked_backup.formats.cinder_v1.names import VERSION
+from chunked_backup.formats.cinder_v1.version import VERSION
 
-__all__ = ['Manifest', 'VERSION', 'digest_table', 'manifest', 'names']
+__all__ = ['VERSION', 'digest_table', 'manifest']

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from chunked_backup import errors
 from chunked_backup.blocks.digests import DIGEST_BYTES
 from chunked_backup.formats import json_stream
-from chunked_backup.formats.cinder_v1 import names
+from chunked_backup.formats.cinder_v1.version import VERSION
 from chunked_backup.model import BackupRecord
 
 _MARK = b'\n  "sha256s": ['
@@ -59,7 +59,7 @@ def serialize(record: BackupRecord, block_size_bytes: int,
     Together the pieces equal ``json.dumps(..., sort_keys=True, indent=2)``.
     """
     text = json.dumps({
-        'version': names.VERSION,
+        'version': VERSION,
         'backup_id': record.id,
         'volume_id': record.volume_id,
         'backup_name': record.name,
@@ -191,7 +191,7 @@ def _keep_items(items: Iterator[Any], keep: Callable[[bytes], None]) -> None:
 
 
 def _checked(values: dict[str, Any], backup_id: str) -> Header:
-    if values.get('version') != names.VERSION:
+    if values.get('version') != VERSION:
         raise json_stream.InvalidDocument(
             f'its version is {values.get("version")!r}')
     if 'sha256s' not in values:

@@ -17,7 +17,6 @@ columns (41 bytes an object) and never as parsed JSON.
 """
 
 import array
-import dataclasses
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,8 @@ from typing import Any
 from chunked_backup import errors
 from chunked_backup.blocks import codecs
 from chunked_backup.formats import json_stream
-from chunked_backup.formats.cinder_v1 import names
+from chunked_backup.formats import names
+from chunked_backup.formats.manifest import Manifest
 from chunked_backup.model import BackupRecord, StoredObject
 
 _COMPRESSIONS = (codecs.NONE,) + codecs.ZLIB + codecs.BZ2 + codecs.ZSTD
@@ -83,6 +83,10 @@ class ObjectList:
     def __iter__(self) -> Iterator[StoredObject]:
         return (self[index] for index in range(len(self)))
 
+    def names(self) -> Iterator[str]:
+        """The name of each stored object."""
+        return (stored.name for stored in self)
+
     def sorted(self) -> Iterator[StoredObject]:
         """By offset, whatever the order in the manifest."""
         order = range(len(self))
@@ -90,23 +94,6 @@ class ObjectList:
                for index in range(len(self) - 1)):
             order = sorted(order, key=self._offsets.__getitem__)
         return (self[index] for index in order)
-
-
-@dataclasses.dataclass(slots=True)
-class Manifest:
-    """What ``<prefix>_metadata`` says.
-
-    :param volume_meta: the volume's own metadata, as the text of a JSON
-        document, or None.
-    :param extra_metadata: what the driver wants back with every read, if
-        anything.
-    """
-
-    record: BackupRecord
-    objects: ObjectList
-    volume_meta: str | None = None
-    extra_metadata: Any = None
-    version: str = names.VERSION
 
 
 def serialize(manifest: Manifest) -> Iterator[bytes]:
@@ -252,5 +239,5 @@ def _checked(header: dict[str, Any], objects: ObjectList,
         name=header.get('backup_name'),
         description=header.get('backup_description'),
         created_at=header['created_at'])
-    return Manifest(record, objects, header.get('volume_meta'),
-                    header.get('extra_metadata'), header['version'])
+    return Manifest(record, objects, header['version'],
+                    header.get('volume_meta'), header.get('extra_metadata'))

@@ -61,7 +61,7 @@ def check(driver: Any, share: float = 0.0) -> Iterator[Finding]:
         1.0 for all, 0.0 for none.
     """
     trees = TreeService(driver)
-    for (catalogue, layout), check_one in zip(kinds(driver), (
+    for (catalogue, naming), check_one in zip(kinds(driver), (
             lambda backup: driver.check_backup(
                 backup, lambda stored: random.random() < share),
             lambda backup: trees.check(
@@ -77,7 +77,7 @@ def check(driver: Any, share: float = 0.0) -> Iterator[Finding]:
                 continue  # deleted just now
             prefixes.add((backup.container, backup.service_metadata))
             yield from _check_backup(backup, check_one)
-        yield from _without_records(driver, layout.names, prefixes)
+        yield from _without_records(driver, naming, prefixes)
 
 
 def _check_backup(backup: Any, check_one: Callable[[Any], CheckSummary]

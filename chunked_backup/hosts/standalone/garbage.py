@@ -32,7 +32,7 @@ from typing import Any
 
 from chunked_backup import errors
 from chunked_backup import formats
-from chunked_backup.formats import tree_v1
+from chunked_backup.formats.tree_v1 import names as tree_names
 from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.catalogue import TREES
 from chunked_backup.hosts.standalone.catalogue import Catalogue
@@ -78,8 +78,8 @@ def collect(driver: Any, grace_s: float = GRACE_S,
     """
     names = {container: _names(driver, container)
              for container in driver.get_containers()}
-    collectors = [_Collector(driver, catalogue, layout, grace_s, dry_run)
-                  for catalogue, layout in kinds(driver)]
+    collectors = [_Collector(driver, catalogue, naming, grace_s, dry_run)
+                  for catalogue, naming in kinds(driver)]
     findings = [finding for collector in collectors
                 for finding in collector.run(names)]
     containers = set(names).union(*(each.containers for each in collectors))
@@ -91,9 +91,9 @@ def collect(driver: Any, grace_s: float = GRACE_S,
 
 def kinds(driver: Any) -> list[tuple[Catalogue, ModuleType]]:
     """What there are backups of in a repository, volumes and trees: their
-    records, and what they look like."""
-    return [(driver.host.catalogue, formats.CURRENT),
-            (Catalogue(driver, TreeBackup, TREES), tree_v1)]
+    records, and how their objects are named."""
+    return [(driver.host.catalogue, formats.names),
+            (Catalogue(driver, TreeBackup, TREES), tree_names)]
 
 
 def _names(driver: Any, container: str) -> frozenset[str]:
@@ -130,17 +130,17 @@ class _Ages:
 class _Collector(_Ages):
     """Leftovers of one kind of backups.
 
-    :param layout: a module of ``formats``.
+    :param naming: how the objects of such backups are named.
     :ivar unfinished_ids: of records that do not say what has become of their
         backup; known once it has run, as are the ``containers`` that records
         name.
     """
 
-    def __init__(self, driver: Any, catalogue: Catalogue, layout: ModuleType,
+    def __init__(self, driver: Any, catalogue: Catalogue, naming: ModuleType,
                  grace_s: float, dry_run: bool) -> None:
         super().__init__(grace_s, dry_run)
         self.catalogue = catalogue
-        self.layout = layout
+        self.naming = naming
         self.unfinished_ids: set[str] = set()
         self.containers: set[str] = set()
         self._driver = driver
@@ -160,7 +160,7 @@ class _Collector(_Ages):
                  for backup in records}
         for container in names:
             for prefix in sorted(set(filter(None, map(
-                    self.layout.names.prefix_of, names[container])))):
+                    self.naming.prefix_of, names[container])))):
                 if (container, prefix) not in known:
                     yield from self._orphans(container, prefix,
                                              names[container], unreadable)
@@ -226,7 +226,7 @@ class _Collector(_Ages):
 
     def _leftovers(self, store: ObjectStore, prefix: str) -> int | None:
         try:
-            return remove_leftovers(store, self.layout, prefix)
+            return remove_leftovers(store, self.naming, prefix)
         except errors.ContainerNotFound:
             return 0  # another collection was faster
 
@@ -234,7 +234,7 @@ class _Collector(_Ages):
         return (backup.container is not None
                 and backup.service_metadata is not None
                 and ObjectStore(self._driver, backup.container).exists(
-                    self.layout.names.manifest(backup.service_metadata)))
+                    self.naming.manifest(backup.service_metadata)))
 
     def _age_s(self, backup: Any) -> float | None:
         ages = [self.catalogue.age_s(backup.id)]
@@ -247,7 +247,7 @@ class _Collector(_Ages):
 
     def _orphans(self, container: str, prefix: str, names: frozenset[str],
                  unreadable: list[str]) -> Iterator[Finding]:
-        manifest = self.layout.names.manifest(prefix)
+        manifest = self.naming.manifest(prefix)
         store = ObjectStore(self._driver, container)
         if manifest in names or store.exists(manifest):
             return  # a backup; repository rebuild makes it a record
@@ -275,7 +275,7 @@ class _Collector(_Ages):
         if ages is None:
             return None
         return min((age_s for name, age_s in ages.items()
-                    if self.layout.names.belongs_to(prefix, name)),
+                    if self.naming.belongs_to(prefix, name)),
                    default=float('inf'))
 
 
@@ -314,7 +314,7 @@ class _Rest(_Ages):
 
     def _is_ours(self, name: str) -> bool:
         return self._catalogue.is_own(name) or any(
-            each.layout.names.prefix_of(name) is not None
+            each.naming.prefix_of(name) is not None
             for each in self._collectors)
 
     def signs_of_life(self) -> Iterator[Finding]:

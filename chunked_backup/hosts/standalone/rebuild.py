@@ -87,15 +87,15 @@ def rebuild(driver: Any) -> list[Finding]:
 def _manifests(driver: Any) -> Iterator[tuple[str, str]]:
     for container in driver.get_containers():
         for name in driver.get_container_entries(container, ''):
-            if formats.CURRENT.names.prefix_of_manifest(name):
+            if formats.names.prefix_of_manifest(name):
                 yield container, name
 
 
 def _read(driver: Any, container: str, name: str) -> Backup:
     """A backup as its manifest tells of it."""
-    prefix = formats.CURRENT.names.prefix_of_manifest(name)
+    prefix = formats.names.prefix_of_manifest(name)
     with ObjectStore(driver, container).reader(name) as reader:
-        manifest = formats.CURRENT.manifest.parse(reader, None, prefix)
+        manifest = formats.parse_manifest(reader, None, prefix)
     record = manifest.record
     return Backup(
         id=record.id, volume_id=record.volume_id, parent_id=record.parent_id,

@@ -64,7 +64,7 @@ def adopt(driver: Any, backup: Backup) -> bool:
     if backup.container is None or backup.service_metadata is None:
         return False
     if not ObjectStore(driver, backup.container).exists(
-            formats.CURRENT.names.manifest(backup.service_metadata)):
+            formats.names.manifest(backup.service_metadata)):
         return False
 
     def open_store(record: BackupRecord) -> ObjectStore:

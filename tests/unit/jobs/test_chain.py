@@ -76,9 +76,10 @@ def test_a_missing_container_breaks_the_chain(driver, backup):
     store = ObjectStore(driver, 'no such container')
     with pytest.raises(errors.IncompleteChain, match='manifest'):
         chains.read_manifest(store, backup.to_record())
+    manifest = harness.manifest_of(driver, backup)
     with DigestSpool() as spool, pytest.raises(errors.IncompleteChain,
                                                match='digest table'):
-        chains.read_digests(store, backup.to_record(), spool)
+        chains.read_digests(store, backup.to_record(), manifest, spool)
 
 
 @pytest.mark.parametrize('field', ['manifest_sha256', 'digest_table_sha256'])
@@ -91,8 +92,9 @@ def test_what_is_not_as_it_was_written_is_corrupt(driver, backup, field):
     def read(sha256):
         record = dataclasses.replace(backup.to_record(), **{field: sha256})
         with DigestSpool() as spool:
-            chains.read_manifest(store_of(driver), record)
-            chains.read_digests(store_of(driver), record, spool)
+            chains.read_digests(
+                store_of(driver), record,
+                chains.read_manifest(store_of(driver), record), spool)
 
     read(right)
     with pytest.raises(errors.CorruptObject) as caught:
@@ -106,16 +108,19 @@ def test_what_is_not_as_it_was_written_is_corrupt(driver, backup, field):
 def test_digests_fill_a_spool_and_nothing_else_stays(driver, backup):
     with DigestSpool() as spool:
         spool.append(b'old' * 32)
-        assert chains.read_digests(store_of(driver), backup.to_record(),
-                                   spool) == BLOCK
+        assert chains.read_digests(
+            store_of(driver), backup.to_record(),
+            harness.manifest_of(driver, backup), spool) == BLOCK
         assert len(spool) == 8
 
 
 def test_an_empty_digest_table_is_corrupt(driver, backup):
     change(driver, backup, '_sha256file', sha256s=[])
+    manifest = harness.manifest_of(driver, backup)
     with DigestSpool() as spool, pytest.raises(errors.CorruptBackup,
                                                match='empty'):
-        chains.read_digests(store_of(driver), backup.to_record(), spool)
+        chains.read_digests(store_of(driver), backup.to_record(), manifest,
+                            spool)
 
 
 def test_an_object_off_the_blocks_is_corrupt(driver, backup):

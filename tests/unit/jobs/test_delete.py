@@ -30,7 +30,7 @@ def store():
 
 
 def test_everything_of_the_backup_goes_and_nothing_else(store):
-    assert remove_objects(store, formats.CURRENT, 'p') == 4
+    assert remove_objects(store, formats.names, 'p') == 4
     assert sorted(store.names('')) == ['p', 'p2-00001', 'p_notes']
 
 
@@ -38,14 +38,14 @@ def test_the_manifest_goes_first(store, monkeypatch):
     deleted = []
     monkeypatch.setattr(store.driver, 'delete_object',
                         lambda container, name: deleted.append(name))
-    remove_objects(store, formats.CURRENT, 'p')
+    remove_objects(store, formats.names, 'p')
     assert deleted[0] == 'p_metadata' and len(deleted) == 4
 
 
 def test_nothing_there_is_as_good(store):
-    assert remove_objects(store, formats.CURRENT, 'q') == 0
+    assert remove_objects(store, formats.names, 'q') == 0
     missing = ObjectStore(store.driver, 'no such container')
-    assert remove_objects(missing, formats.CURRENT, 'p') == 0
+    assert remove_objects(missing, formats.names, 'p') == 0
 
 
 def test_a_listing_that_fails_is_an_error(store, monkeypatch):
@@ -55,12 +55,12 @@ def test_a_listing_that_fails_is_an_error(store, monkeypatch):
 
     monkeypatch.setattr(store.driver, 'get_container_entries', entries)
     with pytest.raises(errors.AccessDenied):
-        remove_objects(store, formats.CURRENT, 'p')
+        remove_objects(store, formats.names, 'p')
 
 
 def test_progress_is_told(store):
     ticks = []
-    remove_objects(store, formats.CURRENT, 'p', lambda: ticks.append(1))
+    remove_objects(store, formats.names, 'p', lambda: ticks.append(1))
     assert ticks
 
 

@@ -24,7 +24,7 @@ from chunked_backup.drivers import memory
 from chunked_backup.endpoints.sink import open_sink
 from chunked_backup.flow.executors import open_workers
 from chunked_backup.flow.monitor import Monitor
-from chunked_backup.formats.cinder_v1 import Manifest
+from chunked_backup.formats import Manifest
 from chunked_backup.formats.cinder_v1.manifest import ObjectList
 from chunked_backup.jobs.chain import Chain, Level
 from chunked_backup.jobs.digest_spool import DigestSpool
@@ -79,7 +79,7 @@ def fetch(workers, ranges, stored_data=DATA, compression='none',
         store.put_bytes('o', codecs.compress(compression, stored_data))
     stored = StoredObject('o', 0, length, compression, md5)
     level = Level(harness.record(), store,
-                  Manifest(harness.record(), ObjectList('prefix')))
+                  Manifest(harness.record(), ObjectList('prefix'), '1.0.0'))
     spool = DigestSpool()
     spool.append(digests.hash_blocks(memoryview(DATA), BLOCK))
     chain = Chain([level], spool, BLOCK, CHUNK)

@@ -16,6 +16,7 @@ import json
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.formats import Manifest
 from chunked_backup.formats.cinder_v1 import manifest
 from chunked_backup.model import StoredObject
 from tests.unit import harness
@@ -60,8 +61,8 @@ def test_the_bytes_are_those_of_cinder():
     objects = object_list(
         StoredObject('prefix-00001', 0, 4096, 'zlib', MD5),
         StoredObject('prefix-00002', 4096, 10, 'none', MD5))
-    written = b''.join(manifest.serialize(manifest.Manifest(
-        record, objects, '{"version": 2}', {'key': ['value', 1.5]})))
+    written = b''.join(manifest.serialize(Manifest(
+        record, objects, '1.0.0', '{"version": 2}', {'key': ['value', 1.5]})))
     assert written.decode() == json.dumps({
         'version': '1.0.0', 'backup_id': 'backup', 'volume_id': 'volume',
         'backup_name': 'caf\u00e9 "x"', 'backup_description': 'two\nlines',
@@ -76,7 +77,7 @@ def test_the_bytes_are_those_of_cinder():
 
 def test_no_extra_metadata_is_left_out():
     written = b''.join(manifest.serialize(
-        manifest.Manifest(harness.record(), object_list())))
+        Manifest(harness.record(), object_list(), '1.0.0')))
     assert 'extra_metadata' not in json.loads(written)
     assert json.loads(written)['objects'] == []
 
@@ -86,7 +87,7 @@ def test_a_long_list_is_written_in_pieces():
                                          'none', MD5)
                             for number in range(1, 5001)])
     pieces = list(manifest.serialize(
-        manifest.Manifest(harness.record(), objects)))
+        Manifest(harness.record(), objects, '1.0.0')))
     assert len(pieces) > 3
     assert len(json.loads(b''.join(pieces))['objects']) == 5000
 

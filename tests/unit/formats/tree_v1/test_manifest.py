@@ -132,11 +132,11 @@ def test_names():
         assert not names.belongs_to(prefix, other)
 
 
-def test_no_name_is_one_of_format_1_0_0():
-    from chunked_backup.formats import cinder_v1
+def test_no_name_is_one_of_a_volume():
+    from chunked_backup.formats import names as volume_names
     prefix = names.prefix('2026-01-02', 'an-id')
     for name in (names.manifest(prefix),
                  *(names.segment(prefix, stream)(1)
                    for stream in names.STREAMS)):
-        assert not cinder_v1.names.belongs_to(prefix, name)
-        assert cinder_v1.names.prefix_of_manifest(name) is None
+        assert not volume_names.belongs_to(prefix, name)
+        assert volume_names.prefix_of_manifest(name) is None

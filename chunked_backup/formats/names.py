@@ -10,11 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The names of a backup's objects in format 1.0.0."""
+"""The names of a volume backup's objects, in every format.
+
+Who lists, deletes or tidies up goes by names alone and need not know the
+format of a backup; its manifest says it.
+"""
 
 import re
-
-VERSION = '1.0.0'
 
 MANIFEST_SUFFIX = '_metadata'
 DIGEST_TABLE_SUFFIX = '_sha256file'

@@ -12,7 +12,7 @@
 
 import pytest
 
-from chunked_backup.formats.cinder_v1 import names
+from chunked_backup.formats import names
 
 
 @pytest.mark.parametrize('number, name', [

@@ -1,0 +1,37 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a manifest says, whatever the format."""
+
+import dataclasses
+from typing import Any
+
+from chunked_backup.model import BackupRecord
+
+
+@dataclasses.dataclass(slots=True)
+class Manifest:
+    """What ``<prefix>_metadata`` says.
+
+    :param objects: what is stored where: the list class of the format.
+    :param version: of the format.
+    :param volume_meta: the volume's own metadata, as the text of a JSON
+        document, or None.
+    :param extra_metadata: what the driver wants back with every read, if
+        anything.
+    """
+
+    record: BackupRecord
+    objects: Any
+    version: str
+    volume_meta: str | None = None
+    extra_metadata: Any = None
