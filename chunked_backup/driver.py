@@ -48,6 +48,7 @@ from oslo_log import log as logging
 from chunked_backup import errors
 from chunked_backup import formats
 from chunked_backup import loader
+from chunked_backup import metrics
 from chunked_backup import opts
 from chunked_backup.blocks import codecs
 from chunked_backup.endpoints.sink import NullSink
@@ -58,6 +59,7 @@ from chunked_backup.flow.executors import run_one
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.flow.rate import UNLIMITED
 from chunked_backup.flow.rate import RateLimit
+from chunked_backup.flow.tally import Tally
 from chunked_backup.host import Host
 from chunked_backup.jobs import chain as chains
 from chunked_backup.jobs.backup import BackupJob
@@ -128,6 +130,8 @@ class ChunkedBackupDriver(abc.ABC):
         #: It grows while a long request gets on: by what is read from the
         #: store, and by what a driver adds.
         self.activity = 0
+        #: What the operation that runs has done and cost so far.
+        self.tally = Tally()
         self._host: Host | None = None
         if opts.within_cinder():
             self.host  # Cinder may ask at once whose a backup is
@@ -308,7 +312,7 @@ class ChunkedBackupDriver(abc.ABC):
         :raises FullBackupRequired: the parent cannot carry an incremental.
         :raises BackupCancelled: the record's status has become deleting.
         """
-        with self._translated():
+        with self._translated(), self._recorded('backup', backup):
             source = open_source(volume_file)
             monitor = self._monitor(backup, source.size_bytes,
                                     lambda: self._backup_cancelled(backup))
@@ -343,7 +347,7 @@ class ChunkedBackupDriver(abc.ABC):
         :raises CorruptBackup: something stored is not what was recorded.
         :raises RestoreCancelled: the record's status is no longer restoring.
         """
-        with self._translated():
+        with self._translated(), self._recorded('restore', backup):
             record = self.host.record(backup)
 
             def cancelled() -> errors.Cancelled | None:
@@ -367,7 +371,7 @@ class ChunkedBackupDriver(abc.ABC):
 
         :raises CorruptBackup: something stored is not what was recorded.
         """
-        with self._translated():
+        with self._translated(), self._recorded('verify', backup):
             _, summary = self._read_back(
                 backup, self.host.record(backup), NullSink(), lambda: None,
                 Faults(salvage=False), thorough=True)
@@ -380,7 +384,8 @@ class ChunkedBackupDriver(abc.ABC):
         :param wanted: whether to read an object; each is looked for.
         :raises CorruptBackup: its chain cannot be opened.
         """
-        with self._translated(), DigestSpool() as spool:
+        with (self._translated(), self._recorded('check', backup),
+              DigestSpool() as spool):
             record = self.host.record(backup)
             monitor = self._monitor(backup, 0, lambda: None)
             chain = self._open_chain(chains.open_chain, record, spool,
@@ -396,7 +401,7 @@ class ChunkedBackupDriver(abc.ABC):
 
     def delete_backup(self, backup: Any) -> None:
         """Delete what a backup stored; nothing there is as good."""
-        with self._translated():
+        with self._translated(), self._recorded('delete', backup):
             record = self.host.record(backup)
             if record.container is None or record.prefix is None:
                 return  # it ended before anything was written
@@ -432,6 +437,14 @@ class ChunkedBackupDriver(abc.ABC):
                 raise
             if translated is not None:
                 raise translated from exc
+
+    def _recorded(self, verb: str, backup: Any
+                  ) -> contextlib.AbstractContextManager[None]:
+        """Metrics of a verb. Cinder has any number of volumes; they are told
+        apart only where each is one of the user's."""
+        return metrics.recorded(
+            self, f'volume_{verb}',
+            None if opts.within_cinder() else backup.volume_id)
 
     def _aside(self, function: Callable, *args: Any,
                monitor: Monitor | None = None) -> Any:
@@ -548,7 +561,7 @@ class ChunkedBackupDriver(abc.ABC):
         return Monitor(total_bytes, cancelled,
                        functools.partial(self.host.progress, backup),
                        lambda: self.activity,
-                       self.conf.chunked_backup.stall_timeout_s)
+                       self.conf.chunked_backup.stall_timeout_s, self.tally)
 
     @contextlib.contextmanager
     def _ended_by_deletion(self, backup: Any,

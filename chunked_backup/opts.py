@@ -108,6 +108,13 @@ OPTS = [
         help='A backup or restore in which nothing has moved for so long '
              'ends with an error: the store or the device hangs.'),
     cfg.StrOpt(
+        'metrics_file',
+        help='Where figures for Prometheus go when an operation ends: a file '
+             'that ends in .prom, in the directory that the textfile '
+             'collector of node_exporter reads. Counters go on from what is '
+             'there; all processes of a machine may share one file. Without '
+             'it, none are kept.'),
+    cfg.StrOpt(
         'executor', default='threads', choices=('threads', 'serial'),
         help='Where the work runs: on native threads, or one thing after '
              'the other in the calling thread, for debugging.'),

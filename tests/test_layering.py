@@ -32,7 +32,7 @@ BLOCKS = VALUES | {'blocks', 'delta'}
 FLOW = BLOCKS | {'flow'}
 MIDDLE = FLOW | {'store', 'formats', 'endpoints', 'trees'}
 JOBS = MIDDLE | {'jobs'}
-SEAMS = JOBS | {'driver', 'engine', 'host', 'loader', 'opts'}
+SEAMS = JOBS | {'driver', 'engine', 'host', 'loader', 'metrics', 'opts'}
 
 #: What each part of the package may import of the others. Where a part is a
 #: package, its modules may import each other.
@@ -49,6 +49,7 @@ MAY_IMPORT = {
     'jobs': MIDDLE,
     'host': VALUES,
     'loader': {'errors'},
+    'metrics': {'errors', 'flow'},
     'opts': BLOCKS,
     'driver': SEAMS,
     'drivers': SEAMS,

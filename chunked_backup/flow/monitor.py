@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from chunked_backup import errors
 from chunked_backup.flow import native
+from chunked_backup.flow.tally import Tally
 
 POLL_INTERVAL_S = 1.0
 
@@ -36,14 +37,17 @@ class Monitor:
         long request, of which the workers see nothing.
     :param stall_timeout_s: when nothing at all has moved for so long, the job
         ends; a store that drips or hangs would otherwise hold it for ever.
+    :param tally: what else counts what is done; it has the stage, too.
     """
 
     def __init__(self, total_bytes: int,
                  cancelled: Callable[[], errors.Cancelled | None],
                  report: Callable[[int, int], None],
                  activity: Callable[[], int] = lambda: 0,
-                 stall_timeout_s: float = math.inf) -> None:
+                 stall_timeout_s: float = math.inf,
+                 tally: Tally | None = None) -> None:
         self.total_bytes = total_bytes
+        self.tally = tally or Tally()
         self._cancelled = cancelled
         self._report = report
         self._activity = activity
@@ -61,6 +65,7 @@ class Monitor:
         with self._lock:
             self._done_bytes += count
             self._moves += 1
+        self.tally.advance(count)
 
     def check(self) -> None:
         """Leave a worker whose job has ended.
@@ -70,6 +75,10 @@ class Monitor:
         self._moves += 1  # a lost update does no harm
         if self.is_stopped():
             raise errors.Cancelled()
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage of the work; only the coordinator does."""
+        self.tally.enter(stage)
 
     def pause(self, wait_s: float) -> None:
         """Have a worker wait; it leaves if the job ends meanwhile."""

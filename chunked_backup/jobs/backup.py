@@ -106,10 +106,12 @@ class BackupJob:
                                        reason='it has no bytes')
         try:
             present = self._present()
+            self._monitor.enter('store')
             with DigestSpool() as spool:
                 objects = self._store_extents(spool, present)
                 self._remove_strays(present, objects)
                 self._monitor.poll()
+                self._monitor.enter('commit')
                 summary = self._commit(spool, objects)
                 # Who deletes a backup says so first and then lists objects:
                 # either that list has all of them, or this sees it.
@@ -147,6 +149,7 @@ class BackupJob:
 
     def _remove_leftovers(self, cause: BaseException) -> None:
         """Delete what was written; a store that hangs is not waited for."""
+        self._monitor.enter('clean_up')
         if isinstance(cause, errors.ObjectExists):
             cause.add_note('objects of the other writer are left under '
                            f'{self._record.prefix}')

@@ -83,8 +83,11 @@ class RestoreJob:
                 backup_id=chain.levels[0].record.id,
                 reason=f'no object holds the bytes from {start} to {end}'),
                 start, end)
+        self._monitor.enter('zero')
         self._aside(self._zero, [*plan.missing, *zeros])
+        self._monitor.enter('fetch')
         self._fetch(plan.fetches)
+        self._monitor.enter('flush')
         self._aside(self._sink.flush)
         self._monitor.poll()
         return RestoreSummary(

@@ -60,7 +60,8 @@ class ObjectStore:
         self._limit = limit
         self._is_work = is_work
         self._policy = RetryPolicy(driver.retry_attempts,
-                                   driver.retry_wait_s, sleep)
+                                   driver.retry_wait_s, sleep,
+                                   lambda: driver.tally.retried())
         self._lock = native.lock()
 
     def with_extra_metadata(self, extra_metadata: Any) -> 'ObjectStore':
@@ -117,7 +118,7 @@ class ObjectStore:
         with open_writer(self.container, name,
                          extra_metadata=self.extra_metadata) as inner:
             return produce(Writer(inner, self.driver.takes_memoryviews,
-                                  self._limit))
+                                  self._limit, self.driver.tally.wrote))
 
     def _sha256(self, name: str) -> str:
         sha256 = hashlib.sha256()
@@ -151,6 +152,7 @@ class ObjectStore:
         # Of digest tables, which may be long, no job sees more than this.
         if self._is_work:
             self.driver.activity += count
+        self.driver.tally.read(count)
         self._limit.spend(count)
 
     def names(self, prefix: str) -> list[str]:
@@ -214,11 +216,14 @@ class Writer:
     :param takes_memoryviews: the driver's promise to keep no buffer after
         ``write``. Without it each piece is copied (0.1 ms for 1 MiB), because
         the buffers of a job are used again.
+    :param wrote: told each time how many bytes were written.
     """
 
     def __init__(self, inner: Any, takes_memoryviews: bool,
-                 limit: RateLimit = UNLIMITED) -> None:
+                 limit: RateLimit = UNLIMITED,
+                 wrote: Callable[[int], None] = lambda count: None) -> None:
         self._inner = inner
+        self._wrote = wrote
         self._limit = limit
         self._takes_memoryviews = takes_memoryviews
         self.written_bytes = 0
@@ -230,4 +235,5 @@ class Writer:
             data = bytes(data)
         self._inner.write(data)
         self.written_bytes += len(data)
+        self._wrote(len(data))
         self._limit.spend(len(data))

@@ -56,6 +56,7 @@ class Reader:
         try:
             data = self._read_once(size)
         except errors.TransientDriverError:
+            self._policy.retried()
             data = self._policy.call(lambda: self._read_once(size))
         self._position += len(data)
         self.read_bytes += len(data)

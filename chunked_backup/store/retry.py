@@ -39,11 +39,13 @@ class RetryPolicy:
         doubles for each that follows. The wait is random below it, so that
         many clients do not come back at once.
     :param sleep: waits so many seconds; may raise to end it all.
+    :param retried: told of each request that is made once more.
     """
 
     attempts: int = 4
     wait_s: float = 1.0
     sleep: Callable[[float], None] = time.sleep
+    retried: Callable[[], None] = lambda: None
 
     def call(self, function: Callable[[], Result]) -> Result:
         """The result of ``function``, which may be called several times.
@@ -56,4 +58,5 @@ class RetryPolicy:
             stop=tenacity.stop_after_attempt(self.attempts),
             wait=tenacity.wait_random_exponential(
                 multiplier=self.wait_s, max=_LONGEST_WAIT_S),
+            before_sleep=lambda state: self.retried(),
             sleep=self.sleep, reraise=True)(function)

@@ -252,7 +252,7 @@ def test_a_defect_is_not_translated(driver, monkeypatch):
 
     monkeypatch.setattr(driver.host, 'record', fail)
     with pytest.raises(ZeroDivisionError):
-        driver.delete_backup(None)
+        driver.delete_backup(harness.new_backup(driver, 'full'))
 
 
 def test_a_chunk_size_that_is_no_multiple_is_refused(driver):

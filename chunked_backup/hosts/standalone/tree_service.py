@@ -26,6 +26,7 @@ from oslo_log import log as logging
 
 from chunked_backup import errors
 from chunked_backup import loader
+from chunked_backup import metrics
 from chunked_backup.blocks import codecs
 from chunked_backup.engine import BackupEngine
 from chunked_backup.engines.levels import LevelPolicy
@@ -93,6 +94,11 @@ class TreeService:
             the same name.
         :returns: the record; ``totals`` tells of problems with single files.
         """
+        with metrics.recorded(self.driver, 'tree_backup', name):
+            return self._backup(path, open_tree, name, engine, policy)
+
+    def _backup(self, path: str, open_tree: OpenTree, name: str,
+                engine: BackupEngine, policy: LevelPolicy) -> TreeBackup:
         self.driver.check_for_setup_error()
         parent = self.parent(name, engine, policy)
         backup = TreeBackup(
@@ -146,15 +152,24 @@ class TreeService:
 
         :param open_target: makes a ``TreeTarget``, given its report.
         """
+        with metrics.recorded(self.driver, 'tree_restore', backup.name):
+            return self._read_back(backup, open_target, wanted)
+
+    def _read_back(self, backup: TreeBackup, open_target: OpenTarget,
+                   wanted: Callable[[Entry], bool] = lambda entry: True
+                   ) -> RestoreTotals:
         _require_available(backup, 'restored')
         with self._work(backup) as (workers, monitor, settings):
+            chain = self._chain(backup, monitor)
+            monitor.enter('fetch')
             return BackupEngine.restore(
-                self._chain(backup, monitor), open_target, workers, monitor,
+                chain, open_target, workers, monitor,
                 settings.ahead, wanted, self._report)
 
     def verify(self, backup: TreeBackup) -> RestoreTotals:
         """Read all of a tree back and check it."""
-        return self.restore(backup, VerifyTarget)
+        with metrics.recorded(self.driver, 'tree_verify', backup.name):
+            return self._read_back(backup, VerifyTarget)
 
     def check(self, backup: TreeBackup,
               wanted: Callable[[], bool]) -> CheckSummary:
@@ -163,7 +178,8 @@ class TreeService:
         :param wanted: asked for each object whether to read it.
         :raises CorruptBackup: its chain cannot be opened.
         """
-        with self._work(backup) as (workers, monitor, settings):
+        with (metrics.recorded(self.driver, 'tree_check', backup.name),
+              self._work(backup) as (workers, monitor, settings)):
             names = self._store(backup, monitor).names(backup.prefix)
             return check_tree(self._chain(backup, monitor), frozenset(names),
                               wanted, workers, monitor, settings.ahead)
@@ -268,6 +284,7 @@ class TreeService:
                 store.create()
             level = NewLevel(store, backup.prefix, workers, monitor, settings)
             chain = parent and self._chain(parent, monitor)
+            monitor.enter('store')
             totals = engine.backup_stream(open_tree, level, chain, workers,
                                           monitor, self._report)
             streams = level.finish()
@@ -276,6 +293,7 @@ class TreeService:
                 for segment in segments)
             self._require_parent(backup)
             monitor.poll()
+            monitor.enter('commit')
             backup.totals = totals.as_numbers()
             backup.manifest_sha256 = level.commit(TreeManifest(
                 id=backup.id, name=backup.name, parent_id=backup.parent_id,
@@ -316,7 +334,7 @@ class TreeService:
         monitor = Monitor(math.inf, lambda: cancelled(backup),
                           lambda done, _: self._tell(backup, done),
                           lambda: self.driver.activity,
-                          conf.stall_timeout_s)
+                          conf.stall_timeout_s, self.driver.tally)
         with open_workers(settings.executor, settings.ahead + 2) as workers:
             try:
                 yield workers, monitor, settings
@@ -410,7 +428,8 @@ class TreeService:
                 backup_id=backup.id,
                 reason='a backup that is built on it has just begun')
         try:
-            self._remove(backup)
+            with metrics.recorded(self.driver, 'tree_delete', backup.name):
+                self._remove(backup)
         except errors.ChunkedBackupError as exc:
             backup.status = Status.ERROR
             backup.fail_reason = str(exc)

@@ -37,6 +37,7 @@ def test_progress_is_reported():
     watched.advance(12)
     watched.poll()
     assert reports == [(42, 100)]
+    assert watched.tally.done_bytes == 42
 
 
 def test_progress_never_exceeds_the_whole():

@@ -18,7 +18,9 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup.driver import ChunkedBackupDriver
+from chunked_backup.flow.tally import Tally
 from chunked_backup.store.object_store import ObjectStore, Writer
+from tests import support
 from tests.unit import harness
 
 
@@ -98,6 +100,26 @@ def test_deleting_twice_is_as_good_as_once():
     assert store.names('') == []
 
 
+@pytest.mark.parametrize('fail_at', range(9))
+def test_requests_and_bytes_are_counted_with_the_tries_that_fail(conf,
+                                                                 fail_at):
+    """Whichever call fails once: of two writes and two reads of 10 bytes,
+    with what is opened and left around them."""
+    driver = harness.FailingDriver(None, support.CHUNK, support.BLOCK)
+    store = store_of(driver)
+    driver.fail_at = fail_at
+    store.put('o', lambda writer: (writer.write(b'0123456789'),
+                                   writer.write(b'0123456789')))
+    written = driver.tally.written_bytes
+    with store.reader('o') as reader:
+        assert [reader.read(10), reader.read(10), reader.read(10)] == [
+            b'0123456789', b'0123456789', b'']
+
+    assert driver.tally.retries == (fail_at < 8)
+    assert written == 20 + {2: 10, 3: 20}.get(fail_at, 0)
+    assert driver.tally.read_bytes == 20
+
+
 def test_extra_metadata_goes_to_the_driver_with_each_object():
     seen = []
 
@@ -105,6 +127,7 @@ def test_extra_metadata_goes_to_the_driver_with_each_object():
         takes_memoryviews = True
         retry_attempts = 1
         retry_wait_s = 0
+        tally = Tally()
 
         def get_object_writer(self, container, name, extra_metadata=None):
             seen.append(('write', container, name, extra_metadata))

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
+
 import pytest
 
 from chunked_backup import errors
@@ -46,6 +48,19 @@ def test_a_store_that_fails_for_now_is_asked_again():
     assert RetryPolicy(4, 1, waits.append).call(function) == 'an answer'
     assert function.calls == 3
     assert len(waits) == 2 and 0 <= waits[0] <= 1 and 0 <= waits[1] <= 2
+
+
+@pytest.mark.parametrize('failures, attempts, retries', [
+    (0, 4, 0), (1, 4, 1), (3, 4, 3), (9, 4, 3), (9, 1, 0)])
+def test_each_request_that_is_made_once_more_is_told(failures, attempts,
+                                                     retries):
+    told = []
+    function = Failing(*(transient() for _ in range(failures)))
+    policy = RetryPolicy(attempts, 0, lambda wait_s: None,
+                         lambda: told.append(1))
+    with contextlib.suppress(errors.TransientDriverError):
+        policy.call(function)
+    assert len(told) == retries == function.calls - 1
 
 
 def test_the_last_error_is_raised_after_all_attempts():
