@@ -19,13 +19,14 @@ from typing import Any
 
 from cliff import columns
 from cliff import command
+from cliff import show
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from chunked_backup import errors
 from chunked_backup import loader
 from chunked_backup import opts
-from chunked_backup.cmd.progress import ProgressBar
+from chunked_backup.cmd import progress as progresses
 
 EXIT_INTERRUPTED = 130
 
@@ -46,8 +47,21 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         help='the driver to use, in place of the configured one; see '
              '"driver list"')
     group.add_argument(
-        '--no-progress', action='store_true',
-        help='no progress bar, even on a terminal')
+        '--metrics-file', metavar='PATH',
+        help='where to keep figures for Prometheus, in place of the '
+             'configured file; in the directory of the textfile collector, '
+             'and with the suffix .prom')
+    group.add_argument(
+        '--progress', choices=progresses.FORMATS,
+        help='"bar" on standard error, "json" for an object a line, or '
+             '"none" (default: a bar on a terminal)')
+    group.add_argument(
+        '--progress-file', metavar='PATH',
+        help='where lines of JSON go, such as /dev/fd/3 (default: standard '
+             'error)')
+    group.add_argument(
+        '--no-progress', action='store_const', const=progresses.NONE,
+        dest='progress', help='the same as --progress none')
 
 
 class Command(command.Command):
@@ -59,7 +73,9 @@ class Command(command.Command):
     #: Set by ``take_action`` when the answer is not simply "done".
     exit_code = 0
 
-    _progress_bar: ProgressBar | None = None
+    _progress: progresses.ProgressBar | progresses.JsonLines | None = None
+    _error: str | None = None
+    _answer: Any = None
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -67,30 +83,45 @@ class Command(command.Command):
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
+        exit_code = 1
         try:
-            return self._run(parsed_args)
+            exit_code = self._run(parsed_args)
+        except Exception as exc:
+            self._error = repr(exc)  # a defect, which cliff shows
+            raise
+        finally:
+            if isinstance(self._progress, progresses.JsonLines):
+                self._progress.finish(exit_code, self._answer, self._error)
+        return exit_code
+
+    def produce_output(self, parsed_args: argparse.Namespace,
+                       column_names: Any, data: Any) -> int:
+        """Print the answer; cliff calls this with what it is."""
+        self._remove_progress_bar()
+        if isinstance(self._progress, progresses.JsonLines):
+            rows = [data] if isinstance(self, show.ShowOne) else list(data)
+            answer = [dict(zip(column_names, map(_machine_readable, row)))
+                      for row in rows]
+            self._answer = answer[0] if rows == [data] else answer
+        return super().produce_output(parsed_args, column_names, data)
+
+    def _run(self, parsed_args: argparse.Namespace) -> int:
+        try:
+            return super().run(parsed_args) or self.exit_code
         except errors.ChunkedBackupError as exc:
             return self._fail(exc, exc.exit_code)
         except cfg.Error as exc:
             return self._fail(exc, errors.ConfigurationError.exit_code)
         except KeyboardInterrupt:
             self.say('interrupted; nothing half-done is left behind')
+            self._error = 'interrupted'
             return EXIT_INTERRUPTED
-
-    def produce_output(self, *arguments: Any) -> int:
-        """Print the answer; cliff calls this with what it is."""
-        self._remove_progress_bar()
-        return super().produce_output(*arguments)
-
-    def _run(self, parsed_args: argparse.Namespace) -> int:
-        try:
-            return super().run(parsed_args) or self.exit_code
         finally:
             self._remove_progress_bar()
 
     def _remove_progress_bar(self) -> None:
-        if self._progress_bar is not None:
-            self._progress_bar.close()
+        if self._progress is not None:
+            self._progress.close()
 
     def service(self, parsed_args: argparse.Namespace,
                 progress: str | None = None) -> Any:
@@ -105,13 +136,15 @@ class Command(command.Command):
 
     def driver_and_progress(self, parsed_args: argparse.Namespace,
                             progress: str | None
-                            ) -> tuple[Any, ProgressBar | None]:
+                            ) -> tuple[Any, Any]:
         """The configured driver, and who is told of progress."""
+        if progress is not None:
+            self._progress = self._progress_of(parsed_args, progress)
         name = self.configure(parsed_args)
         driver = loader.load(loader.DRIVERS, name)(None)
-        if progress is not None and self._wants_progress(parsed_args):
-            self._progress_bar = ProgressBar(progress)
-        return driver, self._progress_bar
+        if isinstance(self._progress, progresses.JsonLines):
+            self._progress.tally = lambda: driver.tally
+        return driver, self._progress
 
     def configure(self, parsed_args: argparse.Namespace) -> str:
         """Read the configuration.
@@ -127,16 +160,33 @@ class Command(command.Command):
         conf([], project='chunked_backup', prog='chunked_backup',
              default_config_files=files or None)
         opts.register(conf)
-        if conf.log_file or conf.log_dir or conf.use_journal:
+        metrics_file = self._option(parsed_args, 'metrics_file')
+        if metrics_file:
+            conf.set_override('metrics_file', metrics_file, opts.GROUP.name)
+        if any((conf.log_config_append, conf.log_file, conf.log_dir,
+                conf.use_journal)):
             _set_log_up(conf)
-        return (parsed_args.driver or self.app.options.driver
+        return (self._option(parsed_args, 'driver')
                 or conf.chunked_backup.driver)
 
-    def _wants_progress(self, parsed_args: argparse.Namespace) -> bool:
-        return (sys.stderr.isatty() and not parsed_args.no_progress
-                and not self.app.options.no_progress)
+    def _option(self, parsed_args: argparse.Namespace, name: str) -> Any:
+        """An option that may stand before and behind the command's name."""
+        return getattr(parsed_args, name) or getattr(self.app.options, name)
+
+    def _progress_of(self, parsed_args: argparse.Namespace, text: str) -> Any:
+        """Who is told of progress."""
+        wanted = self._option(parsed_args, 'progress')
+        if wanted == progresses.JSON:
+            return progresses.open_json_lines(
+                self.cmd_name, self._option(parsed_args, 'progress_file'))
+        if wanted == progresses.BAR or (wanted is None
+                                        and sys.stderr.isatty()):
+            return progresses.ProgressBar(text)
+        return None
 
     def _fail(self, error: Exception, exit_code: int) -> int:
+        self._error = '; '.join([str(error),
+                                 *getattr(error, '__notes__', [])])
         if self.app.options.debug:
             self.app.LOG.exception(error)
         self.say(str(error))
@@ -146,6 +196,13 @@ class Command(command.Command):
 
     def say(self, text: str) -> None:
         print(f'chunked-backup: {text}', file=sys.stderr)
+
+
+def _machine_readable(value: Any) -> Any:
+    """As -f json has it."""
+    if isinstance(value, columns.FormattableColumn):
+        return value.machine_readable()
+    return value
 
 
 def _set_log_up(conf: cfg.ConfigOpts) -> None:

@@ -14,9 +14,11 @@
 
 import errno
 import fcntl
+import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -24,6 +26,7 @@ import termios
 import pytest
 
 from tests.functional import images
+from tests.functional.command import wait_for
 
 #: 37%|###  | 1.0G/2.0G [00:01<00:02, 512MB/s]
 BAR = re.compile(
@@ -107,3 +110,176 @@ def test_no_bar_when_piped(command, slow):
 
     assert done.stderr == ''
     assert '%|' not in done.stdout
+
+
+def lines_of(text):
+    """The objects in lines of JSON; the last is the result."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line['event'] for line in lines] == (
+        ['progress'] * (len(lines) - 1) + ['result'])
+    return lines
+
+
+def test_lines_of_json_say_how_far_it_is_and_what_came_of_it(command, slow):
+    done = command.run('volume', 'backup', slow, '--progress', 'json',
+                       '-f', 'json')
+
+    *lines, result = lines_of(done.stderr)
+    assert len(lines) >= 3
+    percents = [line['percent'] for line in lines]
+    assert percents == sorted(percents)
+    assert any(0 < percent < 100 for percent in percents)
+    assert percents[-1] == 100
+    assert lines[-1]['done_bytes'] == lines[-1]['total_bytes'] == (
+        slow.stat().st_size)
+    assert lines[-1]['written_bytes'] > 0
+    assert {line['stage'] for line in lines} == {'store', 'commit'}
+    for line in [*lines, result]:
+        assert line['command'] == 'volume backup'
+    assert (result['exit_code'], result['error']) == (0, None)
+    assert result['result'] == json.loads(done.stdout)
+    assert {line['id'] for line in lines} == {result['result']['id']}
+
+
+def test_lines_go_to_a_descriptor_of_the_caller(command, volume):
+    """A line is there before the next; nothing else is."""
+    ours, its_own = os.pipe()
+    with open(ours) as lines:
+        command.run('--progress', 'json',
+                    '--progress-file', f'/dev/fd/{its_own}',
+                    'volume', 'backup', volume, pass_fds=[its_own])
+        os.close(its_own)
+        assert lines_of(lines.read())[-1]['result']['status'] == 'available'
+
+
+def test_a_reader_that_leaves_does_not_end_the_backup(command, volume):
+    ours, its_own = os.pipe()
+    os.close(ours)
+    done = command.run('--progress', 'json',
+                       '--progress-file', f'/dev/fd/{its_own}',
+                       'volume', 'backup', volume, pass_fds=[its_own])
+    os.close(its_own)
+
+    assert done.stderr == ''
+
+
+def test_lines_are_added_to_a_file(command, volume, target, tmp_path):
+    file = tmp_path / 'lines'
+    options = ['--progress', 'json', '--progress-file', file]
+    command.run('volume', 'backup', volume, *options)
+    command.run('volume', 'restore', 'latest', target, *options)
+    command.run('volume', 'verify', '--all', *options)
+
+    results = [line for line in map(json.loads, file.open())
+               if line['event'] == 'result']
+    assert [line['command'] for line in results] == [
+        'volume backup', 'volume restore', 'volume verify']
+    assert results[2]['result'][0]['result'] == 'sound'
+    command.run('volume', 'verify', '--all', '--progress', 'json',
+                '--progress-file', tmp_path / 'none' / 'lines', exit_code=2)
+
+
+def test_lines_for_a_tree(command, tmp_path):
+    tree = tmp_path / 'tree'
+    tree.mkdir()
+    (tree / 'file').write_bytes(images.random_bytes(100_000))
+    for words in (['backup', tree, '--name', 'tree'], ['verify', 'tree'],
+                  ['restore', 'tree', tmp_path / 'again']):
+        done = command.run('tree', *words, '--progress', 'json')
+        *lines, result = lines_of(done.stderr)
+        assert result['exit_code'] == 0
+        assert result['result']
+        assert all(line['percent'] is None for line in lines)
+
+
+@pytest.mark.parametrize('words, exit_code, error', [
+    (['verify', 'latest'], 4, 'latest'),
+    (['backup', '/nowhere'], 2, '/nowhere')])
+def test_the_last_line_says_what_went_wrong(command, words, exit_code,
+                                            error):
+    done = command.run('volume', *words, '--progress', 'json',
+                       exit_code=exit_code)
+
+    result = json.loads(done.stderr.splitlines()[-1])
+    assert (result['event'], result['exit_code']) == ('result', exit_code)
+    assert error in result['error']
+    assert result['result'] is None
+
+
+def test_the_last_line_says_that_it_was_interrupted(command, slow):
+    process = command.start('volume', 'backup', slow, '--progress', 'json')
+    wait_for(process, command.half_written)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate()
+
+    result = json.loads(shown.splitlines()[-1])
+    assert result['exit_code'] == process.returncode == 130
+    assert result['error'] == 'interrupted'
+
+
+def test_metrics_of_the_command(command, volume, tmp_path):
+    """Of all its runs together."""
+    file = tmp_path / 'backups.prom'
+    for _ in range(2):
+        command.run('volume', 'backup', volume, '--volume-id', 'data',
+                    '--metrics-file', file)
+    command.run('--metrics-file', file, 'volume', 'backup', '/nowhere',
+                exit_code=2)
+    damaged = command.objects()[0]
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    command.run('volume', 'verify', '--all', '--metrics-file', file,
+                exit_code=5)
+
+    values = dict(line.rsplit(' ', 1) for line in file.open()
+                  if not line.startswith('#'))
+    for sample, value in (
+            ('operations_total{name="data",operation="volume_backup",'
+             'outcome="success"}', 2),
+            ('done_bytes_total{name="data",operation="volume_backup"}',
+             2 * volume.stat().st_size),
+            ('operations_total{name="data",operation="volume_verify",'
+             'outcome="failure"}', 1),
+            ('operations_total{name="data",operation="volume_verify",'
+             'outcome="success"}', 1)):
+        assert float(values[f'chunked_backup_{sample}']) == value
+
+
+def test_a_log_of_json(command, configured, volume, tmp_path):
+    """oslo.log's formatter, by its own option."""
+    log = tmp_path / 'log'
+    configured('[DEFAULT]', f'log_file = {log}', 'use_json = true')
+    backup_id = command.backup(volume)
+
+    lines = [json.loads(line) for line in log.open()]
+    [stored] = [line for line in lines if 'is stored' in line['message']]
+    assert backup_id in stored['message']
+    assert (stored['levelname'], stored['name']) == (
+        'INFO', 'chunked_backup.driver')
+
+
+def test_a_log_as_a_file_of_its_own_says(command, configured, volume,
+                                         tmp_path):
+    """Python's configuration of loggers, which oslo.log takes as it is."""
+    log = tmp_path / 'log'
+    ini = tmp_path / 'logging.ini'
+    ini.write_text(f'''
+[loggers]
+keys = root
+[handlers]
+keys = file
+[formatters]
+keys = json
+[logger_root]
+level = INFO
+handlers = file
+[handler_file]
+class = FileHandler
+args = ({str(log)!r}, )
+formatter = json
+[formatter_json]
+class = oslo_log.formatters.JSONFormatter
+''')
+    configured('[DEFAULT]', f'log_config_append = {ini}')
+    backup_id = command.backup(volume)
+
+    assert any(backup_id in json.loads(line)['message'] for line in log.open())
