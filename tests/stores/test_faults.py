@@ -84,6 +84,18 @@ def test_what_the_server_refuses_is_no_transient_error(prepared, status,
     assert type(caught.value) is expected
 
 
+def test_an_answer_before_the_whole_body_is_heard(faulty):
+    """And closes, as Ceph does when a quota does not allow what is announced;
+    it is no broken connection, and not tried again."""
+    driver, proxy, store = faulty
+    rule = proxy.inject('answer_early', match='^PUT .*-00001', status=507,
+                        body=b'')
+    for _ in range(10):
+        with pytest.raises(errors.OutOfSpace):
+            stores.put(driver, store.container, NAME, bytes(6 << 20))
+    assert rule.fired == 10
+
+
 def test_a_server_that_hangs_is_a_transient_error(prepared, operation):
     _, proxy, store = prepared
     driver = store.driver(url=proxy.url, timeout_s=0.3)

@@ -18,16 +18,17 @@
         proxy.inject('answer', match='PUT .*-00002', status=503)
         ...
 
-Faults: ``answer`` (the server is not asked), ``refuse`` (a reset before
-anything is read), ``break_upload`` (a reset after some of the request's
-body), ``lose_answer`` (a reset once the server has done its work), ``hang``
-(nothing comes any more), ``delay`` (of the request); and of the answer's body
-``reset``, ``truncate`` (the connection is closed in good order), ``stall``
-(it hangs), ``drip`` (one byte at a time), ``flip`` (one bit) and ``lengthen``
-(its Content-Length says too much); and of the request's body ``flip_upload``
-(one bit), ``stall_upload`` (no more of it is taken) and ``slow_upload`` (each
-piece of 64 KiB takes ``seconds``). ``after`` is the number of bytes before a
-fault.
+Faults: ``answer`` (the server is not asked), ``answer_early`` (the same, but
+of the request's body nothing is taken, and a reset follows), ``refuse`` (a
+reset before anything is read), ``break_upload`` (a reset after some of the
+request's body), ``lose_answer`` (a reset once the server has done its work),
+``hang`` (nothing comes any more), ``delay`` (of the request); and of the
+answer's body ``reset``, ``truncate`` (the connection is closed in good order),
+``stall`` (it hangs), ``drip`` (one byte at a time), ``flip`` (one bit) and
+``lengthen`` (its Content-Length says too much); and of the request's body
+``flip_upload`` (one bit), ``stall_upload`` (no more of it is taken) and
+``slow_upload`` (each piece of 64 KiB takes ``seconds``). ``after`` is the
+number of bytes before a fault.
 """
 
 import asyncio
@@ -41,6 +42,7 @@ from tests.stores.servers import base
 from tests.stores.servers import messages
 
 _WINDOW = 128 << 10
+_LINGER_S = 2
 
 # What becomes of a body, by the fault of a request.
 _UP = {'flip_upload': 'flip', 'break_upload': 'reset',
@@ -172,22 +174,25 @@ class FaultProxy:
             raise _End(reset=True)
         if rule.fault == 'delay':
             await asyncio.sleep(rule.seconds)
-        if rule.fault == 'answer':
+        if rule.fault in ('answer', 'answer_early'):
             await self._answer(rule, request, reader, writer)
             return
-        from_server, to_server = await asyncio.open_connection(*self._target)
+        from_server, to_server = await _connect(*self._target)
         upload = asyncio.ensure_future(_forward_request(
             head, headers, reader, to_server, rule))
         try:
             await self._pass_answer(line, from_server, writer, rule, upload)
         finally:
             upload.cancel()
-            messages.close(to_server, reset=False)
+            to_server.close()
 
     @staticmethod
     async def _answer(rule, request, reader, writer):
         asks = 'expect' in request.headers  # and sends nothing yet
-        if not asks:
+        is_early = rule.fault == 'answer_early'
+        if is_early and asks:
+            writer.write(b'HTTP/1.1 100 Continue\r\n\r\n')
+        if not is_early and not asks:
             async for data, is_payload in messages.body(
                     request.headers, reader, in_request=True):
                 request.body += data * is_payload
@@ -198,7 +203,7 @@ class FaultProxy:
         if not request.line.startswith('HEAD '):
             writer.write(rule.body)
         await writer.drain()
-        if asks:
+        if asks or is_early:
             raise _End(reset=False)
 
     @staticmethod
@@ -228,9 +233,63 @@ class FaultProxy:
             await _copy(messages.body(headers, from_server, in_request=False),
                         writer, rule, _DOWN.get(rule.fault))
         await writer.drain()
-        if (not upload.done() or rule.fault == 'lengthen'
-                or headers.get('connection') == 'close'):
+        if not upload.done():
+            # Who is still sending hears the answer, not a reset.
+            writer.write_eof()
+            await asyncio.wait({upload}, timeout=_LINGER_S)
             raise _End(reset=False)
+        if (rule.fault == 'lengthen' or headers.get('connection') == 'close'):
+            raise _End(reset=False)
+
+
+class _Answers(asyncio.StreamReaderProtocol):
+    """What a server says; a reset is an end, and takes back nothing."""
+
+    def connection_lost(self, exc):
+        super().connection_lost(None)
+
+
+class _Server:
+    """Takes what is written to a server.
+
+    A server may answer before it has a whole body, and close. asyncio drops
+    what has come over a connection to which nothing can be written any more.
+    So this writes by a descriptor of its own, and what the server does not
+    take is dropped: its answer is what counts.
+    """
+
+    def __init__(self, connection, transport):
+        self._connection = connection
+        self._transport = transport
+        self._pending = bytearray()
+        self._is_gone = False
+
+    def write(self, data):
+        self._pending += data
+
+    async def drain(self):
+        data, self._pending = self._pending, bytearray()
+        if not self._is_gone:
+            try:
+                await asyncio.get_running_loop().sock_sendall(
+                    self._connection, data)
+            except OSError:
+                self._is_gone = True
+
+    def close(self):
+        self._connection.close()
+        self._transport.close()
+
+
+async def _connect(host, port):
+    loop = asyncio.get_running_loop()
+    connection = socket.socket()
+    connection.setblocking(False)
+    await loop.sock_connect(connection, (host, port))
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.create_connection(
+        lambda: _Answers(reader), sock=connection)
+    return reader, _Server(connection.dup(), transport)
 
 
 async def _cancel_all():
@@ -242,6 +301,7 @@ async def _cancel_all():
 
 async def _forward_request(head, headers, reader, to_server, rule):
     to_server.write(head)
+    await to_server.drain()
     await _copy(messages.body(headers, reader, in_request=True), to_server,
                 rule, _UP.get(rule.fault))
 
