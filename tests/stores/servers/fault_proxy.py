@@ -308,11 +308,15 @@ async def _forward_request(head, headers, reader, to_server, rule):
 
 async def _copy(pieces, writer, rule, fault):
     position = 0
+    clock = asyncio.get_running_loop().time
+    due_s = clock()
     async for data, is_payload in pieces:
         here = rule.after - position
         position += len(data) * is_payload
         if is_payload and fault == 'slow':
-            await asyncio.sleep(rule.seconds)
+            # By the clock, so that a busy machine makes it no slower.
+            due_s += rule.seconds
+            await asyncio.sleep(due_s - clock())
         if is_payload and fault == 'drip':
             for byte in data:
                 writer.write(bytes([byte]))
