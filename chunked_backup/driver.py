@@ -70,8 +70,10 @@ from chunked_backup.jobs.faults import Faults
 from chunked_backup.jobs.restore import RestoreJob
 from chunked_backup.jobs.settings import Settings
 from chunked_backup.jobs.settings import objects_in_work
+from chunked_backup.jobs.sources import map_volume
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import CheckSummary
+from chunked_backup.model import MappedRange
 from chunked_backup.model import RestoreSummary
 from chunked_backup.model import Status
 from chunked_backup.model import StoredObject
@@ -398,6 +400,17 @@ class ChunkedBackupDriver(abc.ABC):
                 chain, frozenset(names), wanted, monitor,
                 self._objects_in_work(chain.block_size_bytes),
                 self.conf.chunked_backup.executor).run()
+
+    def map_backup(self, backup: Any) -> list[MappedRange]:
+        """Which backup of its chain provides which part of the volume; no
+        data object is read.
+
+        :raises CorruptBackup: the chain cannot be opened, or lacks a part.
+        """
+        with self._translated(), DigestSpool() as spool:
+            monitor = self._monitor(backup, 0, lambda: None)
+            return map_volume(self._open_chain(
+                chains.open_chain, self.host.record(backup), spool, monitor))
 
     def delete_backup(self, backup: Any) -> None:
         """Delete what a backup stored; nothing there is as good."""

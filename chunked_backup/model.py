@@ -143,6 +143,15 @@ class BadRange(NamedTuple):
     reason: str
 
 
+class MappedRange(NamedTuple):
+    """A part of a volume, and the backup that has stored it; None where all
+    of it is zero and nothing is fetched."""
+
+    start: int
+    end: int
+    backup_id: str | None
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class CheckSummary:
     """What the check of one backup tells its caller.

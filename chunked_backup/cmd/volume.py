@@ -159,11 +159,20 @@ class ShowBackup(base.Command, show.ShowOne):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('backup', metavar='BACKUP', help=_BACKUP_HELP)
+        parser.add_argument(
+            '--map', action='store_true',
+            help='and draw which part of the volume comes from which backup '
+                 'of the chain; reads manifests and digests, no data')
+        parser.add_argument(
+            '--map-file', metavar='SVG',
+            help='draw it into this file, which must not exist, as a picture')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         service = self.service(parsed_args)
         backup = service.find(parsed_args.backup)
+        chain = service.chain(backup)
+        drawn = self._map(service, backup, chain, parsed_args)
         return base.columns_of({
             'id': backup.id,
             'name': backup.display_name,
@@ -175,7 +184,7 @@ class ShowBackup(base.Command, show.ShowOne):
             'source': backup.source,
             'type': 'incremental' if backup.is_incremental else 'full',
             'parent_id': backup.parent_id,
-            'chain': base.Lines(service.chain(backup)),
+            'chain': base.Lines(chain),
             'size': base.Size(backup.volume_bytes),
             'changed': base.Size(backup.changed_bytes),
             'stored': base.Size(backup.stored_bytes),
@@ -183,7 +192,27 @@ class ShowBackup(base.Command, show.ShowOne):
             'container': backup.container,
             'prefix': backup.service_metadata,
             'driver': backup.service,
+            **drawn,
         })
+
+    @staticmethod
+    def _map(service: Any, backup: Any, chain: list[str],
+             parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """The row with the map, if it is wanted."""
+        if not (parsed_args.map or parsed_args.map_file):
+            return {}
+        from chunked_backup.cmd import volume_map
+
+        ranges = service.map(backup)
+        if parsed_args.map_file:
+            try:
+                with open(parsed_args.map_file, 'x', encoding='utf-8') as svg:
+                    svg.write(volume_map.draw_svg(ranges, chain))
+            except OSError as exc:
+                raise errors.InvalidInput(
+                    reason=f'the map cannot be written to '
+                           f'{parsed_args.map_file}: {exc.strerror}') from exc
+        return {'map': VolumeMap((ranges, chain))} if parsed_args.map else {}
 
 
 class VerifyBackups(base.Command, lister.Lister):
@@ -237,6 +266,19 @@ class DeleteBackup(base.Command, lister.Lister):
                                  parsed_args.cascade, parsed_args.force)
         return ('id', 'name'), [(backup.id, backup.display_name)
                                 for backup in deleted]
+
+
+class VolumeMap(base.columns.FormattableColumn):
+    """Where the parts of a volume come from: drawn for people, a list for
+    programs."""
+
+    def human_readable(self) -> str:
+        from chunked_backup.cmd import volume_map
+
+        return volume_map.draw_text(*self._value)
+
+    def machine_readable(self) -> Any:
+        return [each._asdict() for each in self._value[0]]
 
 
 class BadRanges(base.columns.FormattableColumn):

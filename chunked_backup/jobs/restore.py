@@ -25,12 +25,9 @@ verification (``thorough``) reads every object that it needs to its end and
 checks its md5, too, and fetches zeros as well.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from chunked_backup import errors
-from chunked_backup.blocks import digests
-from chunked_backup.blocks.plan import plan_restore
 from chunked_backup.endpoints.sink import VolumeSink
 from chunked_backup.flow.executors import open_workers
 from chunked_backup.flow.executors import run_one
@@ -39,9 +36,10 @@ from chunked_backup.flow.window import ordered
 from chunked_backup.jobs.chain import Chain
 from chunked_backup.jobs.faults import Faults
 from chunked_backup.jobs.fetch_object import ObjectFetcher
+from chunked_backup.jobs.sources import find_sources
+from chunked_backup.jobs.sources import missing
 from chunked_backup.model import RestoreSummary
 
-_DIGEST_BATCH = 65536
 _ZERO_STEP_BYTES = 1 << 30
 
 
@@ -72,17 +70,10 @@ class RestoreJob:
         :raises Cancelled: the host has ended the restore.
         """
         chain = self._chain
-        zeros, wanted = self._split_zeros()
-        if self._thorough or not len(chain.digests):
-            zeros, wanted = [], [(0, chain.volume_bytes)]
-        plan = plan_restore((level.manifest.objects.sorted()
-                             for level in chain.levels), wanted)
+        zeros, plan = find_sources(chain, self._thorough)
         self._aside(self._sink.prepare, chain.volume_bytes)
         for start, end in plan.missing:
-            self._faults.add(errors.IncompleteChain(
-                backup_id=chain.levels[0].record.id,
-                reason=f'no object holds the bytes from {start} to {end}'),
-                start, end)
+            self._faults.add(missing(chain, start, end), start, end)
         self._monitor.enter('zero')
         self._aside(self._zero, [*plan.missing, *zeros])
         self._monitor.enter('fetch')
@@ -95,29 +86,6 @@ class RestoreJob:
             fetched_bytes=sum(level.store.read_bytes
                               for level in chain.levels),
             bad_ranges=self._faults.ranges())
-
-    def _split_zeros(self) -> tuple[list[tuple[int, int]],
-                                    list[tuple[int, int]]]:
-        """Ranges of zero blocks, and of all others."""
-        zeros: list[tuple[int, int]] = []
-        others: list[tuple[int, int]] = []
-        for low, high, zero in self._runs():
-            ranges = zeros if zero else others
-            start = low * self._chain.block_size_bytes
-            end = min(high * self._chain.block_size_bytes,
-                      self._chain.volume_bytes)
-            if ranges and ranges[-1][1] == start:
-                start = ranges.pop()[0]
-            ranges.append((start, end))
-        return zeros, others
-
-    def _runs(self) -> Iterator[tuple[int, int, bool]]:
-        spool = self._chain.digests
-        for first in range(0, len(spool), _DIGEST_BATCH):
-            for low, high, zero in digests.zero_runs(
-                    spool.read(first, _DIGEST_BATCH),
-                    self._chain.block_size_bytes):
-                yield first + low, first + high, zero
 
     def _aside(self, function: Callable, *args: Any) -> None:
         """Run on a worker what waits for the device."""

@@ -447,6 +447,26 @@ class TestShow:
         assert shown['driver'].endswith('PosixBackupDriver')
         assert full in command.run('volume', 'show', incremental).stdout
 
+    def test_the_map_shows_who_has_stored_what(self, command, volume,
+                                               small_chunks, tmp_path):
+        full = command.backup(volume)
+        change(volume, 409_600, images.random_bytes(81_920, seed=3))
+        newest = command.backup(volume, '--incremental')
+        picture = tmp_path / 'map.svg'
+
+        shown = command.json('volume', 'show', 'latest', '--map',
+                             '--map-file', picture)
+        assert shown['map'] == [
+            {'start': 0, 'end': 409_600, 'backup_id': full},
+            {'start': 409_600, 'end': 491_520, 'backup_id': newest},
+            {'start': 491_520, 'end': 1_050_000, 'backup_id': full}]
+        assert full in picture.read_text() and newest in picture.read_text()
+        text = command.run('volume', 'show', 'latest', '--map').stdout
+        assert 'AAABBB' in text and 'BBBAAA' in text
+        assert 'map' not in command.json('volume', 'show', 'latest')
+        command.run('volume', 'show', 'latest', '--map-file', picture,
+                    exit_code=2)
+
 
 class TestVerify:
 

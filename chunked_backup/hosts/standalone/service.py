@@ -27,6 +27,7 @@ from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.hosts.standalone.resume import adopt
 from chunked_backup.hosts.standalone.resume import take_over
 from chunked_backup.hosts.standalone.target import open_target
+from chunked_backup.model import MappedRange
 from chunked_backup.model import RestoreSummary
 from chunked_backup.model import Status
 
@@ -118,6 +119,11 @@ class VolumeService:
                 backup.status = Status.AVAILABLE
             target.finish(summary.volume_bytes)
         return summary
+
+    def map(self, backup: Backup) -> list[MappedRange]:
+        """Which backup of its chain provides which part of the volume."""
+        _require_available(backup, 'mapped')
+        return self.driver.map_backup(backup)
 
     def verify(self, backup: Backup) -> RestoreSummary:
         """Read a backup back and check all of it."""
