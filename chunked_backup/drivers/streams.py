@@ -101,7 +101,7 @@ class _Watched:
 
     def read(self, size: int | None = -1) -> bytes:
         native.breathe()
-        data = self._file.read(size)
+        data = self._file.read(-1 if size is None else size)
         self._driver.activity += len(data)  # a lost update does no harm
         return data
 
@@ -124,7 +124,7 @@ class Part:
     def read(self, size: int | None = -1) -> bytes:
         left = max(0, self.length - self._position)
         self._file.seek(self._start + self._position)
-        data = self._file.read(
+        data: bytes = self._file.read(
             left if size is None or size < 0 else min(size, left))
         self._position += len(data)
         return data
@@ -159,7 +159,8 @@ class RangeReader:
     """
 
     def __init__(self, get: Callable[[int], tuple[Any, int]],
-                 classified: Callable) -> None:
+                 classified: Callable[
+                     [], contextlib.AbstractContextManager[None]]) -> None:
         self._get = get
         self._classified = classified
         self._position = 0
@@ -205,7 +206,8 @@ class RangeReader:
 
     @native.on_hub
     def _read_stream(self, size: int) -> bytes:
-        return self._stream.read(size)
+        data: bytes = self._stream.read(size)
+        return data
 
     @native.on_hub
     def close(self) -> None:

@@ -24,6 +24,7 @@ from oslo_config import cfg
 
 from chunked_backup import errors
 from chunked_backup.drivers import s3
+from chunked_backup.drivers.s3 import upload
 
 NAME = 'volume_1/2026/az_nova_backup_1-0000'
 
@@ -35,7 +36,7 @@ def main(options):
     conf.register_opts(s3.OPTS, group=s3.GROUP)
     for name, value in options.items():
         conf.set_override(name, value, group=s3.GROUP.name)
-    s3._PART_BYTES = 5 << 20
+    upload.PART_BYTES = 5 << 20
     driver = s3.S3BackupDriver(None)
     driver.check_for_setup_error()
     container = options['bucket']
@@ -63,7 +64,7 @@ def main(options):
     driver.delete_object(container, f'{NAME}0')
     driver.delete_objects(container, list(contents))
     assert not list(driver.get_container_entries(container, ''))
-    print(boto3.__version__, *s3._refusing.values())
+    print(boto3.__version__, *upload.refusing.values())
 
 
 if __name__ == '__main__':

@@ -27,7 +27,8 @@ import pytest
 from botocore import config
 
 from chunked_backup import errors
-from chunked_backup.drivers import s3
+from chunked_backup.drivers.s3 import S3BackupDriver
+from chunked_backup.drivers.s3 import upload
 from chunked_backup.jobs.backup import BackupJob
 from tests import support
 from tests.stores import stores
@@ -47,7 +48,7 @@ def store(s3_store):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    monkeypatch.setattr(s3, '_PART_BYTES', PART)
+    monkeypatch.setattr(upload, 'PART_BYTES', PART)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_an_interrupt_leaves_no_upload(driver, store, client, small_parts,
     def interrupt(*_):
         raise KeyboardInterrupt()
 
-    monkeypatch.setattr(driver, '_md5_arguments', interrupt)
+    monkeypatch.setattr(driver._uploads, '_md5_arguments', interrupt)
     with pytest.raises(KeyboardInterrupt):
         stores.put(driver, store.container, NAME, LARGE)
     assert uploads(client, store) == []
@@ -179,7 +180,7 @@ def test_one_of_several_exclusive_writers_wins_on_ceph(ceph):
 
 def test_one_of_two_backups_that_begin_at_once_is_committed_on_ceph(
         ceph, monkeypatch):
-    monkeypatch.setattr(s3.S3BackupDriver, '_generate_object_name_prefix',
+    monkeypatch.setattr(S3BackupDriver, '_generate_object_name_prefix',
                         lambda self, backup: f'prefix_{backup.id}')
     monkeypatch.setattr(BackupJob, '_present', lambda self: frozenset())
     data = random.Random(1).randbytes(3 * support.CHUNK)
@@ -255,7 +256,7 @@ def test_a_conflict_of_two_writers_is_a_transient_error(faulty):
 def test_an_object_in_parts_replaces_nothing_that_was_there_before(
         driver, store, client, small_parts, monkeypatch):
     stores.commit(driver, store.container, MANIFEST, LARGE)
-    monkeypatch.setattr(s3, '_EXCLUSIVE_PART_BYTES', PART)
+    monkeypatch.setattr(upload, 'EXCLUSIVE_PART_BYTES', PART)
     stores.commit(driver, store.container, f'{MANIFEST}2', LARGE)
     for name in (MANIFEST, f'{MANIFEST}2'):
         with pytest.raises(errors.ObjectExists):
@@ -438,9 +439,9 @@ def test_the_region_is_signed_for_and_created_in(fault_proxy, ceph):
 
 def test_threads_share_one_client(driver, store):
     driver.get_container_entries(store.container, '')
-    client = driver._connect()
+    client = driver._client.connect()
     stores.put(driver, store.container, NAME, b'data')
-    assert driver._connect() is client
+    assert driver._client.connect() is client
 
 
 @pytest.fixture(params=['ceph', 'swift'])

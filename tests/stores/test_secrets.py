@@ -170,7 +170,7 @@ def test_a_library_that_logs_its_requests_would_be_noticed(logged, ceph):
     """What the tests above rely on: without our care there is a leak."""
     driver = stores.s3_driver(ceph, sse_customer_key=SSE_KEY,
                               sse_customer_algorithm='AES256')
-    driver._connect()
+    driver._client.connect()
     logging.getLogger('botocore').setLevel(logging.DEBUG)
     driver.put_container('encrypted-secretly')
     stores.put(driver, 'encrypted-secretly', NAME, b'data')

@@ -39,6 +39,8 @@ from chunked_backup.drivers import nfs
 from chunked_backup.drivers import posix
 from chunked_backup.drivers import s3
 from chunked_backup.drivers import swift
+from chunked_backup.drivers.s3.client import Client
+from chunked_backup.drivers.s3.upload import Uploads
 
 #: These tests make drivers of their own.
 OF_NO_USE_TO = 'cinder.tests.unit.backup.test_chunkeddriver'
@@ -94,17 +96,26 @@ class S3(DigestTables, s3.S3BackupDriver):
     """Tests set a key without an algorithm, which Cinder's driver ignores;
     moto keeps a key for itself; the stand-in knows ``boto3.client`` only."""
 
-    def _key_arguments(self):
-        return (super()._key_arguments()
+    def __init__(self, context):
+        super().__init__(context)
+        self._client = _S3Client(self._options, 1)
+        self._uploads = _S3Uploads(self._client, self._options)
+
+
+class _S3Client(Client):
+    def key_arguments(self):
+        return (super().key_arguments()
                 if self._options.sse_customer_algorithm else {})
 
-    def _check_encrypted(self, answer):
-        pass
-
-    def _make_client(self):
+    def _make(self):
         if boto3.client == fake_s3_client.FakeS3Boto3.Client:
             return boto3.client('s3')
-        return super()._make_client()
+        return super()._make()
+
+
+class _S3Uploads(Uploads):
+    def _check_encrypted(self, answer):
+        pass
 
 
 class Swift(DigestTables, swift.SwiftBackupDriver):
