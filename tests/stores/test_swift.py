@@ -66,7 +66,7 @@ def test_the_limit_is_exact(large, length):
     driver, _, container = large
     stores.put(driver, container, NAME, bytes(length))
     assert stores.get(driver, container, NAME) == bytes(length)
-    assert driver._has_segments(container) is (length > LIMIT)
+    assert driver._large_objects.are_in(container) is (length > LIMIT)
 
 
 def test_deleting_one_deletes_its_segments(large):
@@ -190,7 +190,7 @@ def test_a_bit_flipped_in_a_segment_is_refused(large):
 
 def test_ceph_has_static_large_objects_too(ceph):
     driver = stores.swift_driver(ceph)
-    driver._info = {'swift': {'max_file_size': LIMIT}}
+    driver._objects._capabilities = {'swift': {'max_file_size': LIMIT}}
     driver.put_container('large')
     stores.put(driver, 'large', NAME, LARGE)
     assert len(names(driver, 'large_segments')) == 4
@@ -224,7 +224,7 @@ def test_swift_itself_refuses_an_object_that_came_meanwhile(
         large, monkeypatch, data):
     driver, _, container = large
     stores.put(driver, container, NAME, data)
-    monkeypatch.setattr(driver, '_require_missing', lambda *_: None)
+    monkeypatch.setattr(driver._objects, 'require_missing', lambda *_: None)
     with pytest.raises(errors.ObjectExists):
         stores.commit(driver, container, NAME, data[::-1])
     assert stores.get(driver, container, NAME) == data

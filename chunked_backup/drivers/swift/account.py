@@ -168,10 +168,11 @@ class Account:
     def _sign_in_1(self) -> tuple[str, str]:
         import swiftclient
         mine = self._options
-        return swiftclient.client.get_auth(
+        signed_in: tuple[str, str] = swiftclient.client.get_auth(
             self._auth_url(), mine.user, mine.key, auth_version='1',
             cacert=mine.ca_cert_file, insecure=mine.auth_insecure,
             timeout=mine.timeout_s)
+        return signed_in
 
     def _sign_in_by_keystone(self) -> tuple[str, str]:
         """The session signs in when there is no token or it expires soon."""
@@ -217,7 +218,8 @@ class Account:
             verify=not mine.auth_insecure and (mine.ca_cert_file or True))
 
     def _version(self) -> str:
-        return self._options.auth_version.removeprefix('v').split('.')[0]
+        version: str = self._options.auth_version
+        return version.removeprefix('v').split('.')[0]
 
     def _is_request(self) -> bool:
         return bool(getattr(self._context, 'auth_token', None))
@@ -273,7 +275,8 @@ class Account:
             for endpoint in service.get('endpoints', ()):
                 with contextlib.suppress(KeyError):
                     if not region or endpoint.get('region') == region:
-                        return endpoint[endpoint_type]
+                        url: str = endpoint[endpoint_type]
+                        return url
         raise errors.ConfigurationError(
             reason=f'{option} of [chunked_backup_swift] is not set and '
                    f'the catalogue of the request has no {wanted}'
