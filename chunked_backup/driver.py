@@ -39,8 +39,9 @@ import abc
 import contextlib
 import datetime
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar, TypeVarTuple
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -79,10 +80,20 @@ from chunked_backup.model import Status
 from chunked_backup.model import StoredObject
 from chunked_backup.model import Unfinished
 from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.place import container_of
+from chunked_backup.store.place import prefix_of
+from chunked_backup.store.seam import ObjectReader
+from chunked_backup.store.seam import ObjectWriter
 
 LOG = logging.getLogger(__name__)
 
+Arguments = TypeVarTuple('Arguments')
+Result = TypeVar('Result')
+
 Cancelled = Callable[[], errors.Cancelled | None]
+_OpenChain = Callable[[Sequence[BackupRecord],
+                       Callable[[BackupRecord], ObjectStore], DigestSpool],
+                      chains.Chain]
 
 
 class ChunkedBackupDriver(abc.ABC):
@@ -155,13 +166,13 @@ class ChunkedBackupDriver(abc.ABC):
     @abc.abstractmethod
     def get_object_writer(self, container: str, object_name: str,
                           extra_metadata: Any = None
-                          ) -> contextlib.AbstractContextManager:
+                          ) -> AbstractContextManager[ObjectWriter]:
         """A context manager over an object with ``write(data)``."""
 
     @abc.abstractmethod
     def get_object_reader(self, container: str, object_name: str,
                           extra_metadata: Any = None
-                          ) -> contextlib.AbstractContextManager:
+                          ) -> AbstractContextManager[ObjectReader]:
         """A context manager over an object with ``read()``.
 
         :raises ObjectNotFound: there is no such object; from here or from
@@ -191,7 +202,7 @@ class ChunkedBackupDriver(abc.ABC):
 
     def get_exclusive_writer(self, container: str, object_name: str,
                              extra_metadata: Any = None
-                             ) -> contextlib.AbstractContextManager:
+                             ) -> AbstractContextManager[ObjectWriter]:
         """As ``get_object_writer``, for the object that commits a backup.
 
         Where the store can, an object of that name is left as it is, and
@@ -204,12 +215,14 @@ class ChunkedBackupDriver(abc.ABC):
     @property
     def retry_attempts(self) -> int:
         """How often a request is made while the store fails for now."""
-        return self.conf.chunked_backup.retry_attempts
+        attempts: int = self.conf.chunked_backup.retry_attempts
+        return attempts
 
     @property
     def retry_wait_s(self) -> float:
         """At most how long to wait before the second; see RetryPolicy."""
-        return self.conf.chunked_backup.retry_wait_s
+        wait_s: float = self.conf.chunked_backup.retry_wait_s
+        return wait_s
 
     def _generate_object_name_prefix(self, backup: Any) -> str:
         """The beginning of all object names of a new backup.
@@ -392,7 +405,7 @@ class ChunkedBackupDriver(abc.ABC):
             monitor = self._monitor(backup, 0, lambda: None)
             chain = self._open_chain(chains.open_chain, record, spool,
                                      monitor)
-            names = self._aside(chain.levels[0].store.names, record.prefix,
+            names = self._aside(chain.levels[0].store.names, prefix_of(record),
                                 monitor=monitor)
             monitor.total_bytes = sum(
                 stored.length for stored in chain.levels[0].manifest.objects)
@@ -452,15 +465,15 @@ class ChunkedBackupDriver(abc.ABC):
                 raise translated from exc
 
     def _recorded(self, verb: str, backup: Any
-                  ) -> contextlib.AbstractContextManager[None]:
+                  ) -> AbstractContextManager[None]:
         """Metrics of a verb. Cinder has any number of volumes; they are told
         apart only where each is one of the user's."""
         return metrics.recorded(
             self, f'volume_{verb}',
             None if opts.within_cinder() else backup.volume_id)
 
-    def _aside(self, function: Callable, *args: Any,
-               monitor: Monitor | None = None) -> Any:
+    def _aside(self, function: Callable[[*Arguments], Result],
+               *args: *Arguments, monitor: Monitor | None = None) -> Result:
         """Run what waits for the store on a worker: within Cinder, the
         thread of a verb may be the one that everything there shares."""
         return run_one(self.conf.chunked_backup.executor,
@@ -486,10 +499,10 @@ class ChunkedBackupDriver(abc.ABC):
                  resume: bool) -> BackupRecord:
         """Name container and prefix in the record, before any data."""
         record = self.host.record(backup)
-        container = record.container
+        container = record.container or self.backup_default_container
         if not resume or record.prefix is None:
-            container = self.update_container_name(backup, container) or (
-                container or self.backup_default_container)
+            container = self.update_container_name(
+                backup, record.container) or container
         if self.conf.chunked_backup.create_containers:
             self._aside(ObjectStore(self, container,
                                     sleep=monitor.pause).create,
@@ -537,7 +550,7 @@ class ChunkedBackupDriver(abc.ABC):
         monitor = self._monitor(backup, 0, cancelled)
         limit = RateLimit(conf.restore_bytes_per_s, monitor.pause)
         damage: list[errors.CorruptBackup] = []
-        open_chain = chains.open_chain
+        open_chain: _OpenChain = chains.open_chain
         if faults.salvage:
             open_chain = functools.partial(chains.open_damaged_chain,
                                            report=damage.append)
@@ -554,7 +567,7 @@ class ChunkedBackupDriver(abc.ABC):
                 thorough).run()
         return chain, summary
 
-    def _open_chain(self, open_chain: Callable, record: BackupRecord,
+    def _open_chain(self, open_chain: _OpenChain, record: BackupRecord,
                     spool: DigestSpool, monitor: Monitor,
                     limit: RateLimit = UNLIMITED,
                     complete: bool = True) -> chains.Chain:
@@ -566,7 +579,7 @@ class ChunkedBackupDriver(abc.ABC):
 
     def _open_store(self, record: BackupRecord, monitor: Monitor,
                     limit: RateLimit = UNLIMITED) -> ObjectStore:
-        return ObjectStore(self, record.container, sleep=monitor.pause,
+        return ObjectStore(self, container_of(record), sleep=monitor.pause,
                            limit=limit, is_work=True)
 
     def _monitor(self, backup: Any, total_bytes: int,
@@ -585,7 +598,7 @@ class ChunkedBackupDriver(abc.ABC):
             yield
         except errors.BackupCancelled as exc:
             try:
-                self._aside(ObjectStore(self, record.container).discard)
+                self._aside(ObjectStore(self, container_of(record)).discard)
             except errors.DriverError as other:
                 exc.add_note(f'its container is left: {other}')
             raise

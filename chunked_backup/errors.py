@@ -77,80 +77,125 @@ class ChunkedBackupError(Exception):
 
 
 class ConfigurationError(ChunkedBackupError):
+    """An option, or several together, cannot work; nothing has been done."""
+
     template = '%(reason)s'
     exit_code = 2
 
 
 class PluginNotFound(ConfigurationError):
+    """No driver, host or engine is installed under the name.
+
+    ``installed`` names those that are.
+    """
+
     template = ('no %(kind)s is called "%(name)s"; installed are: '
                 '%(installed)s')
 
 
 class PluginNotLoadable(ConfigurationError):
+    """A driver, host or engine is installed, but a library of it is not."""
+
     template = ('the %(kind)s "%(name)s" cannot be loaded: %(reason)s; '
                 'its libraries come with: pip install '
                 '"chunked_backup[%(name)s]"')
 
 
 class InvalidInput(ChunkedBackupError):
+    """What the caller has asked for cannot be done as asked."""
+
     template = '%(reason)s'
     exit_code = 2
 
 
 class InvalidName(InvalidInput):
+    """A container or object name that would reach where it must not.
+
+    ``kind`` says which of the two it is.
+    """
+
     template = 'the %(kind)s name %(name)r is refused: %(reason)s'
 
 
 class InvalidVolume(InvalidInput):
+    """A source or target that cannot be opened, or does not fit."""
+
     template = 'the volume %(volume)s cannot be used: %(reason)s'
 
 
 class InvalidTree(InvalidInput):
+    """A directory that cannot be backed up, or restored to."""
+
     template = 'the file tree %(path)s cannot be used: %(reason)s'
 
 
 class TargetNotEmpty(InvalidInput):
+    """A restore would overwrite something, and was not told to."""
+
     template = ('%(path)s exists and is not empty; use --force to overwrite '
                 'it')
 
 
 class TreeNotEmpty(TargetNotEmpty):
+    """A restore of a tree would mix with files that are there."""
+
     template = ('%(path)s exists and is not empty; use --overwrite to restore '
                 'into it')
 
 
 class FullBackupRequired(InvalidInput):
+    """The parent cannot carry an incremental; a full backup works."""
+
     template = ('an incremental backup of volume %(volume_id)s is not '
                 'possible: %(reason)s; do a full backup')
 
 
 class RecordError(ChunkedBackupError):
+    """The records of backups do not allow what was asked for."""
+
     template = '%(reason)s'
     exit_code = 4
 
 
 class BackupNotFound(RecordError):
+    """No backup has the id or name."""
+
+    name: str
     template = 'no backup matches "%(name)s"'
 
 
 class AmbiguousBackup(RecordError):
+    """A beginning of an id that several backups have."""
+
     template = '"%(name)s" matches more than one backup: %(matches)s'
 
 
 class BackupInUse(RecordError):
+    """A backup that others depend on, or that is not finished."""
+
     template = 'backup %(backup_id)s cannot be deleted: %(reason)s'
 
 
 class BackupNotResumable(RecordError):
+    """A backup that was not broken off, or cannot be gone on with."""
+
     template = 'backup %(backup_id)s cannot be resumed: %(reason)s'
 
 
 class BackupNotRestorable(RecordError):
+    """A backup whose status forbids what was ``wanted`` of it."""
+
     template = ('backup %(backup_id)s has the status "%(status)s"; only an '
                 'available one can be %(wanted)s')
 
 
 class CorruptBackup(ChunkedBackupError):
+    """What is stored contradicts itself, or what was recorded of it.
+
+    ``backup_id`` is None to those who see a part and do not know whose it is.
+    """
+
+    backup_id: str | None = None
     template = 'backup %(backup_id)s is damaged: %(reason)s'
     exit_code = 5
 
@@ -166,10 +211,14 @@ class CorruptObject(CorruptBackup):
 
 
 class InvalidEntry(CorruptBackup):
+    """An entry that no file tree can have, or that leads out of one."""
+
     template = 'the entry %(path)r of a file tree is refused: %(reason)s'
 
 
 class SignatureError(CorruptBackup):
+    """Bytes that are no whole signature of a file."""
+
     template = 'the signature %(name)s is refused: %(reason)s'
 
 
@@ -181,14 +230,20 @@ class DeltaError(CorruptBackup):
 
 
 class PatchError(CorruptBackup):
+    """A delta that is not of this old version of a file."""
+
     template = 'the new version of %(name)s cannot be made: %(reason)s'
 
 
 class IncompleteChain(CorruptBackup):
+    """A manifest, a backup or a range of the volume is missing."""
+
     template = 'backup %(backup_id)s cannot be restored: %(reason)s'
 
 
 class TargetIncomplete(ChunkedBackupError):
+    """A restore has ended in the middle; its target is no volume."""
+
     template = ('%(path)s is incomplete, and begins with a note that says '
                 'so: the restore of backup %(backup_id)s to it has failed '
                 '(%(reason)s); what was there is lost, restore again with '
@@ -197,69 +252,105 @@ class TargetIncomplete(ChunkedBackupError):
 
 
 class VolumeIOError(ChunkedBackupError):
+    """The device that is backed up or restored to has failed.
+
+    ``offset`` is the position in the volume, in bytes.
+    """
+
     template = '%(operation)s at offset %(offset)s failed: %(reason)s'
     exit_code = 6
 
 
 class TreeTargetFailed(ChunkedBackupError):
+    """The file system restored to takes no more files at all."""
+
     template = 'the restore ended at %(path)s: %(reason)s'
     exit_code = 6
 
 
 class DriverError(ChunkedBackupError):
+    """The store failed.
+
+    But for ``TransientDriverError`` another try would change nothing.
+    """
+
     template = ('the store failed (container %(container)s, object '
                 '%(object_name)s): %(reason)s')
     exit_code = 6
 
 
 class ObjectNotFound(DriverError):
+    """The store has no object of the name."""
+
     template = ('object %(object_name)s is not in container %(container)s')
 
 
 class ContainerNotFound(DriverError):
+    """The store has no container of the name."""
+
     template = 'container %(container)s does not exist: %(reason)s'
 
 
 class ObjectExists(DriverError):
+    """An object that was not to be replaced is there."""
+
     template = ('object %(object_name)s is in container %(container)s '
                 'already; another writer has stored it')
 
 
 class RepositoryNotFound(DriverError):
+    """The place where the driver keeps everything is not there."""
+
     template = ('the repository %(repository)s does not exist; is it '
                 'mounted?')
 
 
 class AccessDenied(DriverError):
+    """The credentials are wrong, or do not allow it."""
+
     template = ('the store refuses access (container %(container)s, object '
                 '%(object_name)s): %(reason)s')
 
 
 class OutOfSpace(DriverError):
+    """The store is full, or over a quota."""
+
     template = ('the store is full or over its quota (container '
                 '%(container)s, object %(object_name)s): %(reason)s')
 
 
 class TransientDriverError(DriverError):
+    """The store failed for now: the only kind that is worth a retry."""
+
     template = ('the store failed for now (container %(container)s, object '
                 '%(object_name)s): %(reason)s')
 
 
 class Stalled(DriverError):
+    """Nothing has moved for longer than ``stall_timeout_s``."""
+
     template = ('nothing has moved for %(seconds)s seconds: the store or the '
                 'volume hangs; stall_timeout_s of [chunked_backup] is the '
                 'limit')
 
 
 class Cancelled(ChunkedBackupError):
+    """The host or the user has ended a job."""
+
     template = 'cancelled'
     exit_code = 130
 
 
 class BackupCancelled(Cancelled):
+    """A backup was ended; none of its objects is left."""
+
     template = 'backup %(backup_id)s was cancelled; what it wrote is removed'
 
 
 class RestoreCancelled(Cancelled):
+    """A restore was ended; what it has written is left."""
+
+    backup_id: str
+    volume_id: str
     template = ('the restore of backup %(backup_id)s to volume %(volume_id)s '
                 'was cancelled; the target is incomplete')

@@ -35,7 +35,7 @@ from the start.
 import bz2
 import io
 from collections.abc import Generator
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 from isal import isal_zlib
 
@@ -58,6 +58,8 @@ _ZSTD_LARGEST_WINDOW_BYTES = 16 << 20
 # Four streams that isal decompresses at the same time take 100 MiB with 64 KiB
 # reads, 270 MiB with 256 KiB: it scatters what it has not consumed.
 _READ_BYTES = 64 << 10
+# The library's own declaration calls it an exception, not a class of them.
+_ZLIB_ERROR = cast(type[Exception], isal_zlib.error)
 _CUT_SHORT = 'the stored stream is cut short'
 
 
@@ -73,21 +75,31 @@ def _broken(cause: Exception) -> DecodeError:
 
 
 class Compressor(Protocol):
-    def compress(self, data: memoryview | bytes, /) -> bytes: ...
+    """Makes the stored bytes of one object."""
 
-    def flush(self) -> bytes: ...
+    def compress(self, data: memoryview | bytes, /) -> memoryview | bytes:
+        """What is ready of the stored bytes; often nothing, and where
+        nothing is compressed the very buffer that was given."""
+
+    def flush(self) -> bytes:
+        """The rest of them."""
 
 
 class Source(Protocol):
-    """Where stored bytes come from; ``b''`` at the end, reads may be short."""
+    """Where stored bytes come from."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes, often fewer; ``b''`` at the end."""
 
 
 class Decompressor(Protocol):
-    """Where plain bytes come from; ``b''`` at the end, short reads allowed."""
+    """Where plain bytes come from."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes, often fewer; ``b''`` at the end.
+
+        :raises DecodeError: the stored bytes are no whole stream.
+        """
 
 
 class _Identity:
@@ -174,7 +186,7 @@ class _ZlibReader:
                       or self._source.read(_READ_BYTES))
             try:
                 plain = self._stream.decompress(stored, size)
-            except (isal_zlib.error, ValueError) as exc:
+            except (_ZLIB_ERROR, ValueError) as exc:
                 raise _broken(exc) from exc
             if plain:
                 return plain
@@ -222,8 +234,9 @@ class _ZstdReader:
         self._error = zstandard.ZstdError
         self._inner = zstandard.ZstdDecompressor(
             max_window_size=_ZSTD_LARGEST_WINDOW_BYTES).stream_reader(
-                _WholeFrames(source), read_size=_READ_BYTES,
-                read_across_frames=True)
+                # Of a file it takes no more than read().
+                cast(IO[bytes], _WholeFrames(source)),
+                read_size=_READ_BYTES, read_across_frames=True)
 
     def read(self, size: int) -> bytes:
         try:
@@ -245,14 +258,14 @@ class _WholeFrames:
 
     def read(self, size: int) -> bytes:
         data = self._source.read(size)
-        if not data and self._fields is not None:
+        if not data and self._is_within:
             raise DecodeError(reason=_CUT_SHORT)
         self._follow(memoryview(data))
         return data
 
     def _follow(self, data: memoryview) -> None:
         while data:
-            if self._fields is None:
+            if not self._is_within:
                 self._begin()
             self._field += data[:self._missing]
             taken = min(len(data), self._missing)
@@ -262,8 +275,9 @@ class _WholeFrames:
                 self._next_field()
 
     def _begin(self) -> None:
-        self._fields: Generator[int, bytes, None] | None = _zstd_fields()
+        self._fields = _zstd_fields()
         self._missing = next(self._fields)
+        self._is_within = True
 
     def _next_field(self) -> None:
         field = bytes(self._field)
@@ -271,7 +285,7 @@ class _WholeFrames:
         try:
             self._missing = self._fields.send(field)
         except StopIteration:
-            self._fields = None
+            self._is_within = False
 
 
 def _zstd_fields() -> Generator[int, bytes, None]:

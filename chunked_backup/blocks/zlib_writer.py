@@ -36,11 +36,12 @@ class ZlibWriter:
     """A compressor as ``zlib.compressobj`` gives one."""
 
     def __init__(self) -> None:
-        self._parts = [_HEADER]
-        self._deflate = None
+        self._parts: list[memoryview | bytes] = [_HEADER]
+        self._deflate: isal_zlib.Compress | None = None
         self._adler = 1
 
     def compress(self, data: memoryview | bytes) -> bytes:
+        """What is ready of the stream, all of ``data`` or less."""
         self._adler = isal_zlib.adler32(data, self._adler)
         if _shrinks(data):
             if self._deflate is None:
@@ -52,6 +53,7 @@ class ZlibWriter:
         return self._taken()
 
     def flush(self) -> bytes:
+        """The end of the stream."""
         if self._deflate is not None:
             self._parts.append(self._deflate.flush())
         else:
@@ -68,7 +70,7 @@ class ZlibWriter:
 
     def _taken(self) -> bytes:
         parts, self._parts = self._parts, []
-        return parts[0] if len(parts) == 1 else b''.join(parts)
+        return b''.join(parts)
 
 
 def _shrinks(data: memoryview | bytes) -> bool:

@@ -20,18 +20,23 @@ seek. A *pipe* is bytes-like, or a binary stream that is only read forward.
 import contextlib
 import io
 import os
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, overload
 
 from chunked_backup import errors
 from chunked_backup.delta.encoder import DeltaEncoder
 from chunked_backup.delta.ops import Op
-from chunked_backup.delta.patch import apply, check
+from chunked_backup.delta.patch import Write, apply, check
 from chunked_backup.delta.signature import (
     DEFAULT_BLOCK_SIZE_BYTES, Signature, SignatureBuilder)
-from chunked_backup.delta.stream import DeltaReader, DeltaWriter
+from chunked_backup.delta.stream import DeltaReader, DeltaWriter, Readable
+
+Path = str | os.PathLike[str]
+Pipe = bytes | bytearray | memoryview | Readable
+File = Path | bytes | bytearray | memoryview | BinaryIO
 
 _PIECE_BYTES = 1 << 18
+_PATH = (str, os.PathLike)
 
 
 class Delta:
@@ -42,7 +47,7 @@ class Delta:
     version is read meanwhile, once.
     """
 
-    def __init__(self, source, old: Signature) -> None:
+    def __init__(self, source: File | Pipe, old: Signature) -> None:
         self._source = source
         self._old = old
         self._encoder = DeltaEncoder(old, zeros=True)
@@ -87,7 +92,20 @@ class Delta:
         yield writer.end(self.signature)
 
 
-def gen_sig_from_file(path, ex_signature: Signature | None = None, *,
+@overload
+def gen_sig_from_file(path: File | Pipe, ex_signature: None = None, *,
+                      block_size_bytes: int = DEFAULT_BLOCK_SIZE_BYTES,
+                      seed: bytes | None = None) -> Signature: ...
+
+
+@overload
+def gen_sig_from_file(path: File | Pipe, ex_signature: Signature, *,
+                      block_size_bytes: int = DEFAULT_BLOCK_SIZE_BYTES,
+                      seed: bytes | None = None) -> Delta: ...
+
+
+def gen_sig_from_file(path: File | Pipe,
+                      ex_signature: Signature | None = None, *,
                       block_size_bytes: int = DEFAULT_BLOCK_SIZE_BYTES,
                       seed: bytes | None = None) -> Signature | Delta:
     """The signature of a file, or its delta against an older signature.
@@ -110,15 +128,31 @@ def gen_sig_from_file(path, ex_signature: Signature | None = None, *,
     return builder.finish()
 
 
-def gen_sig_from_stream(read_pipe, ex_signature: Signature | None = None, *,
+@overload
+def gen_sig_from_stream(read_pipe: Pipe, ex_signature: None = None, *,
+                        block_size_bytes: int = DEFAULT_BLOCK_SIZE_BYTES,
+                        seed: bytes | None = None) -> Signature: ...
+
+
+@overload
+def gen_sig_from_stream(read_pipe: Pipe, ex_signature: Signature, *,
+                        block_size_bytes: int = DEFAULT_BLOCK_SIZE_BYTES,
+                        seed: bytes | None = None) -> Delta: ...
+
+
+def gen_sig_from_stream(read_pipe: Pipe,
+                        ex_signature: Signature | None = None, *,
                         block_size_bytes: int = DEFAULT_BLOCK_SIZE_BYTES,
                         seed: bytes | None = None) -> Signature | Delta:
     """The same for what comes out of a pipe, which is not closed."""
-    return gen_sig_from_file(read_pipe, ex_signature, seed=seed,
+    if ex_signature is not None:
+        return Delta(read_pipe, ex_signature)
+    return gen_sig_from_file(read_pipe, seed=seed,
                              block_size_bytes=block_size_bytes)
 
 
-def patch_from_file(src, dst, read_pipe=None) -> None:
+def patch_from_file(src: File, dst: Path | BinaryIO,
+                    read_pipe: Pipe | None = None) -> None:
     """Make the new version of a file beside the old one.
 
     :param src: the old version, a file, which stays as it is. Without
@@ -133,11 +167,11 @@ def patch_from_file(src, dst, read_pipe=None) -> None:
         worth nothing; a path is as it was.
     """
     if read_pipe is None:
-        with _opened(src) as delta:
-            patch_from_stream(delta, dst)
+        with _opened(src) as delta_file:
+            patch_from_stream(delta_file, dst)
         return
-    with _opened(src) as old, _opened(read_pipe) as delta:
-        if not _is_path(dst):
+    with _opened(src) as old, _opened_pipe(read_pipe) as delta:
+        if not isinstance(dst, _PATH):
             _patch(delta, old, dst.write, _name(src))
             return
         with _replacing(dst) as new:
@@ -146,7 +180,7 @@ def patch_from_file(src, dst, read_pipe=None) -> None:
             new.truncate()
 
 
-def patch_from_stream(read_pipe, dst) -> None:
+def patch_from_stream(read_pipe: Pipe, dst: Path | BinaryIO) -> None:
     """Turn the old version of a file into the new one.
 
     A chain of deltas, given one after the other, restores each level.
@@ -157,12 +191,12 @@ def patch_from_stream(read_pipe, dst) -> None:
         written.
     :raises DeltaError, PatchError: as ``patch_from_file``.
     """
-    exists = _is_path(dst) and os.path.exists(dst)
+    exists = isinstance(dst, _PATH) and os.path.exists(dst)
     patch_from_file(dst if exists else b'', dst, read_pipe)
 
 
-def _patch(delta: BinaryIO, old: BinaryIO, write, name: str,
-           skip=None) -> None:
+def _patch(delta: Readable, old: BinaryIO, write: Write, name: str,
+           skip: Callable[[int], object] | None = None) -> None:
     reader = DeltaReader(delta, _name(delta))
     length = old.seek(0, os.SEEK_END)
     if length != reader.old_length:
@@ -175,7 +209,7 @@ def _patch(delta: BinaryIO, old: BinaryIO, write, name: str,
 
 
 @contextlib.contextmanager
-def _replacing(path) -> Iterator[BinaryIO]:
+def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of another one if no error is raised."""
     part = os.fsdecode(path) + '.part'
     with contextlib.suppress(FileNotFoundError):
@@ -196,20 +230,28 @@ def _replacing(path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _opened(source) -> Iterator[BinaryIO]:
-    """What can be read; a stream stays open."""
-    if _is_path(source):
+def _opened(source: File) -> Iterator[BinaryIO]:
+    """What can be read and can seek; a stream stays open."""
+    if isinstance(source, _PATH):
         with open(source, 'rb', buffering=0) as stream:
             yield stream
-    elif hasattr(source, 'read'):
-        yield source
-    else:
+    elif isinstance(source, bytes | bytearray | memoryview):
         yield io.BytesIO(source)
+    else:
+        yield source
 
 
-def _read_pieces(source) -> Iterator[memoryview]:
+def _opened_pipe(source: File | Pipe
+                 ) -> contextlib.AbstractContextManager[Readable]:
+    """What can be read; a stream stays open."""
+    if isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
+        return _opened(source)
+    return contextlib.nullcontext(source)
+
+
+def _read_pieces(source: File | Pipe) -> Iterator[memoryview]:
     """All of it; a piece is only good until the next is asked for."""
-    with _opened(source) as stream:
+    with _opened_pipe(source) as stream:
         if not hasattr(stream, 'readinto'):
             while piece := stream.read(_PIECE_BYTES):
                 yield memoryview(piece)
@@ -219,12 +261,8 @@ def _read_pieces(source) -> Iterator[memoryview]:
             yield buffer[:size]
 
 
-def _is_path(source) -> bool:
-    return isinstance(source, str | os.PathLike)
-
-
-def _name(source) -> str:
+def _name(source: object) -> str:
     """How errors call it."""
-    if not _is_path(source):
+    if not isinstance(source, _PATH):
         source = getattr(source, 'name', '-')
     return str(source)

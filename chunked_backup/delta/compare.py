@@ -64,10 +64,11 @@ def _old_blocks(old: Signature, new: Signature) -> Iterator[int | None]:
     The one at the same place if it is the same, then the one behind the last.
     """
     index = BlockIndex(old)
-    last = -1
+    last: int | None
+    behind = 0  # the block of the old version behind the last
     for block in range(new.whole_blocks):
         strong = new.strong_of(block)
-        for guess in (block, last + 1):
+        for guess in (block, behind):
             if (guess < old.whole_blocks
                     and old.strong_of(guess) == strong):
                 last = guess
@@ -75,7 +76,7 @@ def _old_blocks(old: Signature, new: Signature) -> Iterator[int | None]:
         else:
             last = index.find(int(new.weak[block]), strong)
         yield last
-        last = block if last is None else last
+        behind = (block if last is None else last) + 1
     if new.length % new.block_size_bytes:
         yield _old_short_block(old, new)
 

@@ -26,6 +26,7 @@ or the end.
 """
 
 import functools
+from collections.abc import Iterator
 
 import numpy
 
@@ -58,19 +59,19 @@ class DeltaEncoder:
         self._hashes = old.hashes
         self._zeros = zeros
         self._builder = SignatureBuilder(old.block_size_bytes, old.seed)
-        self._signature = None
+        self._signature: Signature | None = None
         self._ops = _Ops()
         # The buffer holds the new version from offset _base to offset _end.
         # Below _literal all is told, below _position all is decided.
         self._buffer = numpy.empty(0, numpy.uint8)
         self._base = self._end = self._literal = self._position = 0
-        self._expected = 0  # the old block that may come next, or None
+        self._expected: int | None = 0  # the old block that may come next
         self._offsets = _FIRST_OFFSETS
         self._searched = 0  # up to there all candidates are known
-        self._candidates = iter(())
+        self._candidates: Iterator[tuple[int, int]] = iter(())
 
-    def update(self, data) -> list[Op]:
-        """Go on with ``data``, which is bytes-like.
+    def update(self, data: bytes | bytearray | memoryview) -> list[Op]:
+        """Go on with ``data``.
 
         :returns: the operations that are certain by now.
         """
@@ -122,7 +123,7 @@ class DeltaEncoder:
         more = True
         while more:
             if self._expected is not None:
-                more = self._match_expected(final)
+                more = self._match_expected(self._expected, final)
             else:
                 more = self._search(final)
             while self._position - self._literal >= ops.LITERAL_BYTES:
@@ -130,7 +131,7 @@ class DeltaEncoder:
 
     # -- where a block is expected --
 
-    def _match_expected(self, final: bool) -> bool:
+    def _match_expected(self, expected: int, final: bool) -> bool:
         """Decide about the block at the position.
 
         :returns: whether there was enough to decide.
@@ -139,23 +140,24 @@ class DeltaEncoder:
         if available < self._block or (available < 2 * self._block
                                        and not final):
             return False
-        if self._expected == self._old.whole_blocks:
+        if expected == self._old.whole_blocks:
             self._match_short()
-        elif self._match_here() or self._match_later(available):
+        elif (self._match_here(expected)
+              or self._match_later(expected + 1, available)):
             return True
         self._expected = None
         self._offsets = _FIRST_OFFSETS
         return True
 
-    def _match_here(self) -> bool:
+    def _match_here(self, expected: int) -> bool:
         """The expected block, or zeros, or one that was moved or repeated."""
         strong = self._strong(self._position)
-        if strong == self._old.strong_of(self._expected):
-            self._tell_block(self._position, self._expected)
+        if strong == self._old.strong_of(expected):
+            self._tell_block(self._position, expected)
             return True
         if self._zeros and strong == self._hashes.strong_of_zeros:
             self._tell_found(self._position, Zero(self._block))
-            self._expected += 1
+            self._expected = expected + 1
             return True
         block = self._index.find(self._weak(self._position), strong)
         if block is None:
@@ -163,9 +165,8 @@ class DeltaEncoder:
         self._tell_block(self._position, block)
         return True
 
-    def _match_later(self, available: int) -> bool:
+    def _match_later(self, block: int, available: int) -> bool:
         """One block was changed in place if the next one follows it."""
-        block = self._expected + 1
         position = self._position + self._block
         if (available < 2 * self._block or block >= self._old.whole_blocks
                 or self._strong(position) != self._old.strong_of(block)):
@@ -184,7 +185,7 @@ class DeltaEncoder:
     def _is_short(self, position: int, length: int) -> bool:
         return (0 < length <= self._end - position
                 and self._hashes.strong(self._view(
-                    position, position + length))
+                    position, position + length).data)
                 == self._old.strong_of(self._old.whole_blocks))
 
     def _weak(self, position: int) -> int:
@@ -197,7 +198,7 @@ class DeltaEncoder:
         if position % self._block == 0:
             return self._builder.strong_of(position // self._block)
         return self._hashes.strong(
-            self._view(position, position + self._block))
+            self._view(position, position + self._block).data)
 
     # -- where none is --
 
@@ -298,7 +299,7 @@ class DeltaEncoder:
         self._ops.add(op)
 
     def _tell_literal(self, end: int) -> None:
-        data = memoryview(self._view(self._literal, end))
+        data = self._view(self._literal, end).data
         if self._zeros:
             for op in ops.split_zeros(data, self._literal):
                 self._ops.add(op)
@@ -311,7 +312,7 @@ class _Ops:
     """Operations that are joined while they come."""
 
     def __init__(self) -> None:
-        self._ops = []
+        self._ops: list[Op] = []
 
     def add(self, op: Op) -> None:
         joined = self._ops and ops.join(self._ops[-1], op)

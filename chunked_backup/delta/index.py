@@ -80,6 +80,7 @@ class BlockIndex:
         wanted = numpy.uint32(weak)
         low = int(numpy.searchsorted(self._weak, wanted))
         high = int(numpy.searchsorted(self._weak, wanted, 'right'))
+        block: int
         for block in self._blocks[low:high].tolist():
             if self._signature.strong_of(block) == strong:
                 return block

@@ -27,10 +27,12 @@ _ZEROS = memoryview(bytes(_PIECE_BYTES))
 #: Gives the bytes of the old version at an offset, in bytes, and of a length,
 #: in bytes; fewer only at its end.
 Read = Callable[[int, int], bytes]
+#: Takes the next bytes.
+Write = Callable[[bytes | memoryview], object]
 
 
 def patch(operations: Iterable[Op], old: Read | BinaryIO,
-          write: Callable[[bytes], object], *, length: int, digest: bytes,
+          write: Write, *, length: int, digest: bytes,
           name: str = '-', skip: Callable[[int], object] | None = None
           ) -> None:
     """Write the new version, in pieces of up to 1 MiB, and check it.
@@ -51,7 +53,7 @@ def patch(operations: Iterable[Op], old: Read | BinaryIO,
 
 
 def apply(operations: Iterable[Op], old: Read | BinaryIO,
-          write: Callable[[bytes], object], *, name: str = '-',
+          write: Write, *, name: str = '-',
           skip: Callable[[int], object] | None = None) -> tuple[int, bytes]:
     """Write the new version; what it should be need be known at the end only.
 
@@ -114,7 +116,7 @@ def _limited(operations: Iterable[Op], length: int,
         yield op
 
 
-def _pieces(op: Op, read: Read, name: str) -> Iterator[bytes]:
+def _pieces(op: Op, read: Read, name: str) -> Iterator[bytes | memoryview]:
     if isinstance(op, Literal):
         yield op.data
         return

@@ -41,6 +41,9 @@ _WORDS = 1 << 15
 _MODULUS = 1 << 64
 
 
+Bytes = bytes | bytearray | memoryview | numpy.ndarray
+
+
 class RollingHash:
     """The hash of windows of ``block_size_bytes``.
 
@@ -56,16 +59,16 @@ class RollingHash:
         self._weights = _powers(multiplier, count)[::-1].copy()
         self.leaving = numpy.uint64(pow(multiplier, count, _MODULUS))
 
-    def hash_blocks(self, data) -> numpy.ndarray:
+    def hash_blocks(self, data: Bytes) -> numpy.ndarray:
         """The hashes of whole blocks that follow each other.
 
-        :param data: bytes-like, a multiple of the block size.
+        :param data: a multiple of the block size.
         :returns: an array of uint32.
         """
         return weak(self.sums(data, 0, len(data) // self.block_size_bytes)
                     * self.multiplier)
 
-    def sums(self, data, offset: int, blocks: int) -> numpy.ndarray:
+    def sums(self, data: Bytes, offset: int, blocks: int) -> numpy.ndarray:
         """The polynomials, all terms one power too low."""
         count = len(self._weights)
         words = numpy.ndarray((blocks, count), self.dtype, data, offset)

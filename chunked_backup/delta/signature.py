@@ -133,7 +133,7 @@ class Signature:
         return (isinstance(other, Signature)
                 and self.to_bytes() == other.to_bytes())
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # the language's own way
 
     def to_bytes(self) -> bytes:
         return b''.join(self._parts())
@@ -196,7 +196,8 @@ class Signature:
                    numpy.frombuffer(weak, '<u4'), strong)
 
 
-def _read(stream: BinaryIO, length: int, check, name: str) -> bytes:
+def _read(stream: BinaryIO, length: int, check: blake3.blake3,
+          name: str) -> bytes:
     """Exactly ``length`` bytes, in pieces: a length may be a lie."""
     parts = []
     missing = length
@@ -244,8 +245,8 @@ class SignatureBuilder:
         self._weak = bytearray()
         self._strong = bytearray()
 
-    def update(self, data) -> None:
-        """Go on with ``data``, which is bytes-like."""
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        """Go on with ``data``."""
         data = memoryview(data).cast('B')
         self._digest.update(data)
         self.length += len(data)

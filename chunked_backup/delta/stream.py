@@ -35,7 +35,7 @@ length asks for.
 import dataclasses
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, Protocol
 
 import blake3
 
@@ -52,6 +52,13 @@ _COPY = struct.Struct('<QQ')
 _LITERAL = struct.Struct('<I')
 _ZERO = struct.Struct('<Q')
 _END = struct.Struct(f'<Q{DIGEST_BYTES}s')
+
+
+class Readable(Protocol):
+    """A binary stream that is only read forward."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes; ``b''`` at the end."""
 
 
 class DeltaWriter:
@@ -99,15 +106,14 @@ class DeltaReader:
     :ivar block_size_bytes: of the signatures that it was made with.
     :ivar old_length: of the old version, in bytes.
     :ivar old_digest: blake3 of the old version.
-    :ivar end: what it says of the new version, once it has been read.
     """
 
-    def __init__(self, stream: BinaryIO, name: str = '-') -> None:
+    def __init__(self, stream: Readable, name: str = '-') -> None:
         self._stream = stream
         self._name = name
         self._offset = 0
         self._check = blake3.blake3()
-        self.end = None
+        self._end: End | None = None
         magic, version, block, self.old_length, self.old_digest = (
             self._unpack(_HEADER))
         if magic != _MAGIC:
@@ -119,7 +125,7 @@ class DeltaReader:
         self.block_size_bytes = block
 
     def __iter__(self) -> Iterator[Op]:
-        """The operations; sets ``end`` behind the last.
+        """The operations; ``end`` is known behind the last.
 
         :raises DeltaError: it is damaged, or ends too early.
         """
@@ -134,7 +140,18 @@ class DeltaReader:
         if end.length != length:
             raise self._error(f'{end.length} bytes are announced, but '
                               f'{length} are there')
-        self.end = end
+        self._end = end
+
+    @property
+    def end(self) -> End:
+        """What it says of the new version.
+
+        :raises InvalidInput: it has not been read to its end.
+        """
+        if self._end is None:
+            raise errors.InvalidInput(
+                reason='a delta says at its end only what it makes')
+        return self._end
 
     def expect_nothing_more(self) -> None:
         """Refuse what follows the end.
@@ -169,7 +186,7 @@ class DeltaReader:
         if self._read_unchecked(_CHECK_BYTES) != expected:
             raise self._error('the check before does not match')
 
-    def _unpack(self, layout: struct.Struct) -> tuple:
+    def _unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
         return layout.unpack(self._read(layout.size))
 
     def _read(self, length: int) -> bytes:

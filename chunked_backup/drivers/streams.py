@@ -31,6 +31,7 @@ from typing import IO, Any, NamedTuple
 
 from chunked_backup import errors
 from chunked_backup.flow import native
+from chunked_backup.flow.failure import reason_of
 
 SPOOL_IN_MEMORY_BYTES = 8 << 20
 
@@ -67,7 +68,7 @@ class _Writer:
             raise errors.DriverError(
                 container=None, object_name=None,
                 reason='it cannot be kept in the temporary directory on its '
-                       f'way: {exc.strerror}') from exc
+                       f'way: {reason_of(exc)}') from exc
         self.md5.update(view)
         self.length += len(view)
         return len(view)

@@ -26,6 +26,7 @@ from chunked_backup.endpoints import source as source_module
 from chunked_backup.flow import direct
 from chunked_backup.flow import native
 from chunked_backup.flow.descriptor import Descriptor
+from chunked_backup.flow.failure import reason_of
 
 _ZEROS = bytes(1 << 20)
 # linux/falloc.h, linux/fs.h
@@ -63,8 +64,7 @@ class VolumeSink:
         except OSError as exc:
             raise errors.VolumeIOError(
                 operation='writing the volume', offset=offset + written,
-                reason=os.strerror(exc.errno) if exc.errno
-                else str(exc)) from exc
+                reason=reason_of(exc)) from exc
 
     def zero(self, start: int, end: int) -> None:
         """Have zeros in a range."""
@@ -111,7 +111,7 @@ class FileSink(VolumeSink):
         except OSError as exc:
             raise errors.VolumeIOError(
                 operation='growing the target', offset=volume_bytes,
-                reason=os.strerror(exc.errno)) from exc
+                reason=reason_of(exc)) from exc
 
     def _write_once(self, offset: int, data: memoryview) -> int:
         past_cache = self._direct
@@ -138,7 +138,7 @@ class FileSink(VolumeSink):
                 return False
             raise errors.VolumeIOError(
                 operation='zeroing the volume', offset=start,
-                reason=os.strerror(exc.errno)) from exc
+                reason=reason_of(exc)) from exc
         return True
 
     def flush(self) -> None:
@@ -149,7 +149,7 @@ class FileSink(VolumeSink):
             if exc.errno not in _NOT_SUPPORTED:
                 raise errors.VolumeIOError(
                     operation='flushing the volume', offset=0,
-                    reason=os.strerror(exc.errno)) from exc
+                    reason=reason_of(exc)) from exc
 
 
 class SeekSink(VolumeSink):
@@ -172,8 +172,7 @@ class SeekSink(VolumeSink):
         except OSError as exc:
             raise errors.VolumeIOError(
                 operation='flushing the volume', offset=0,
-                reason=os.strerror(exc.errno) if exc.errno
-                else str(exc)) from exc
+                reason=reason_of(exc)) from exc
 
 
 class NullSink(VolumeSink):

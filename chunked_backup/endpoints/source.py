@@ -21,6 +21,7 @@ from typing import Any
 from chunked_backup import errors
 from chunked_backup.flow import native
 from chunked_backup.flow.descriptor import Descriptor
+from chunked_backup.flow.failure import reason_of
 from chunked_backup.model import Region
 
 
@@ -43,8 +44,7 @@ class VolumeSource:
             except OSError as exc:
                 raise errors.VolumeIOError(
                     operation='reading the volume', offset=position,
-                    reason=os.strerror(exc.errno) if exc.errno
-                    else str(exc)) from exc
+                    reason=reason_of(exc)) from exc
             if not count:
                 raise self._ended_early(position)
             filled += count
@@ -106,7 +106,7 @@ class FileSource(VolumeSource):
         except OSError as exc:
             raise errors.VolumeIOError(
                 operation='finding holes', offset=end,
-                reason=os.strerror(exc.errno)) from exc
+                reason=reason_of(exc)) from exc
         size = device_size_bytes(descriptor)
         if size < self.size_bytes:  # what is missing is no hole
             raise self._ended_early(size)

@@ -20,14 +20,18 @@ nothing. So they cannot block each other for ever.
 
 import abc
 import contextlib
+import functools
 import os
 import queue
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from chunked_backup import errors
 from chunked_backup.flow import native
+
+Arguments = TypeVarTuple('Arguments')
+Result = TypeVar('Result')
 
 _POLL_S = 0.25
 #: How long the end of a job waits for functions that hang.
@@ -38,7 +42,8 @@ class Executor(abc.ABC):
     """Runs functions; the coordinator waits for them."""
 
     @abc.abstractmethod
-    def submit(self, function: Callable, *args: Any) -> native.Future:
+    def submit(self, function: Callable[[*Arguments], Result],
+               *args: *Arguments) -> native.Future[Result]:
         """Have ``function(*args)`` run, now or later."""
 
     @abc.abstractmethod
@@ -46,7 +51,8 @@ class Executor(abc.ABC):
         """Forget what has not begun, and wait so long for what runs."""
 
     @staticmethod
-    def result(future: native.Future, tick: Callable[[], None]) -> Any:
+    def result(future: native.Future[Result],
+               tick: Callable[[], None]) -> Result:
         """Wait as the coordinator, calling ``tick`` several times a second.
 
         An error that ``tick`` raises ends the wait.
@@ -60,8 +66,9 @@ class Executor(abc.ABC):
 class SerialExecutor(Executor):
     """Runs everything at once in the caller: same results, same order."""
 
-    def submit(self, function: Callable, *args: Any) -> native.Future:
-        future = native.Future()
+    def submit(self, function: Callable[[*Arguments], Result],
+               *args: *Arguments) -> native.Future[Result]:
+        future: native.Future[Result] = native.Future()
         try:
             future.set_result(function(*args))
         except Exception as exc:  # handed on by result()
@@ -70,6 +77,9 @@ class SerialExecutor(Executor):
 
     def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
         pass
+
+
+_Order = tuple[native.Future[Any], Callable[[], Any]]
 
 
 class ThreadExecutor(Executor):
@@ -84,18 +94,20 @@ class ThreadExecutor(Executor):
     def __init__(self, threads: int, name: str) -> None:
         self._limit = threads
         self._name = name
-        self._threads: list[native.Future] = []
-        self._queue = native.simple_queue()
+        self._threads: list[native.Future[None]] = []
+        # None ends a thread.
+        self._queue: queue.SimpleQueue[_Order | None] = native.simple_queue()
         self._idle = native.semaphore(0)
         self._lock = native.lock()
         self._is_shut_down = False
 
-    def submit(self, function: Callable, *args: Any) -> native.Future:
-        future = native.Future()
+    def submit(self, function: Callable[[*Arguments], Result],
+               *args: *Arguments) -> native.Future[Result]:
+        future: native.Future[Result] = native.Future()
         with self._lock:
             if self._is_shut_down:  # the caller was left behind by its job
                 raise errors.Cancelled()
-            self._queue.put((future, function, args))
+            self._queue.put((future, functools.partial(function, *args)))
             if (len(self._threads) < self._limit
                     and not self._idle.acquire(blocking=False)):
                 name = f'{self._name}_{len(self._threads)}'
@@ -107,27 +119,24 @@ class ThreadExecutor(Executor):
         with self._lock:
             self._is_shut_down = True
             with contextlib.suppress(queue.Empty):
-                while True:
-                    future, _, _ = self._queue.get_nowait()
-                    future.cancel()
-                    future.set_running_or_notify_cancel()  # ends a wait()
+                while order := self._queue.get_nowait():
+                    order[0].cancel()
+                    order[0].set_running_or_notify_cancel()  # ends a wait()
             for _ in self._threads:
-                self._queue.put((None, None, None))
+                self._queue.put(None)
         deadline_s = time.monotonic() + grace_s
         for ended in self._threads:
             native.wait(ended, max(0.0, deadline_s - time.monotonic()))
 
     def _work(self) -> None:
-        while True:
-            future, function, args = self._queue.get()
-            if future is None:
-                return
+        while order := self._queue.get():
+            future, function = order
             if future.set_running_or_notify_cancel():
                 try:
-                    future.set_result(function(*args))
+                    future.set_result(function())
                 except BaseException as exc:  # handed on by result()
                     future.set_exception(exc)
-            del future, function, args  # nothing is kept while idle
+            del order, future, function  # nothing is kept while idle
             self._idle.release()
 
 
@@ -172,8 +181,9 @@ def open_workers(mode: str, parallelism: int) -> Iterator[Workers]:
         workers.shutdown()
 
 
-def run_one(mode: str, tick: Callable[[], None], function: Callable,
-            *args: Any) -> Any:
+def run_one(mode: str, tick: Callable[[], None],
+            function: Callable[[*Arguments], Result],
+            *args: *Arguments) -> Result:
     """``function(*args)`` on a worker, so that the coordinator keeps ticking
     while the store keeps it waiting.
 

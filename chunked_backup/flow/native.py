@@ -33,13 +33,17 @@ import contextlib
 import functools
 import importlib
 import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Callable
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+Parameters = ParamSpec('Parameters')
 Result = TypeVar('Result')
+Item = TypeVar('Item')
 
 _BREATH_S = 0.005
 
@@ -49,7 +53,7 @@ def is_patched() -> bool:
     if 'eventlet' not in sys.modules:
         return False
     from eventlet import patcher
-    return patcher.is_monkey_patched('thread')
+    return bool(patcher.is_monkey_patched('thread'))
 
 
 def _module(name: str) -> Any:
@@ -60,32 +64,37 @@ def _module(name: str) -> Any:
     return patcher.original(name)
 
 
-def lock() -> Any:
+def lock() -> threading.Lock:
     """A ``threading.Lock``."""
-    return _module('threading').Lock()
+    made: threading.Lock = _module('threading').Lock()
+    return made
 
 
-def reentrant_lock() -> Any:
+def reentrant_lock() -> threading.RLock:
     """A ``threading.RLock``."""
-    return _module('threading').RLock()
+    made: threading.RLock = _module('threading').RLock()
+    return made
 
 
-def event() -> Any:
+def event() -> threading.Event:
     """A ``threading.Event``."""
-    return _module('threading').Event()
+    made: threading.Event = _module('threading').Event()
+    return made
 
 
-def semaphore(value: int) -> Any:
+def semaphore(value: int) -> threading.Semaphore:
     """A ``threading.Semaphore``."""
-    return _module('threading').Semaphore(value)
+    made: threading.Semaphore = _module('threading').Semaphore(value)
+    return made
 
 
-def simple_queue() -> Any:
+def simple_queue() -> 'queue.SimpleQueue[Item]':
     """A ``queue.SimpleQueue``."""
-    return _module('queue').SimpleQueue()
+    made: queue.SimpleQueue[Item] = _module('queue').SimpleQueue()
+    return made
 
 
-class Future(concurrent.futures.Future):
+class Future(concurrent.futures.Future[Result]):
     """What will come of a function that runs on another thread.
 
     Worker threads wait by ``result()`` as usual, the coordinator by ``wait``.
@@ -96,7 +105,7 @@ class Future(concurrent.futures.Future):
         self._condition = _module('threading').Condition()
 
 
-def wait(future: Future, timeout_s: float) -> bool:
+def wait(future: Future[Any], timeout_s: float) -> bool:
     """Wait for a future as the coordinator, which may be a green thread.
 
     :returns: whether it is done.
@@ -109,14 +118,15 @@ def wait(future: Future, timeout_s: float) -> bool:
     return future.done()
 
 
-def wait_all(futures: Iterable[Future]) -> None:
+def wait_all(futures: Iterable[Future[Any]]) -> None:
     """Wait as a worker until all have ended, however they have."""
     for future in futures:
         with contextlib.suppress(concurrent.futures.CancelledError):
             future.exception()
 
 
-def start(function: Callable[[], None], name: str, ended: Future) -> None:
+def start(function: Callable[[], None], name: str,
+          ended: Future[None]) -> None:
     """Run a function that never raises on a thread that no exit waits for.
 
     :param name: of the thread, for as long.
@@ -125,6 +135,10 @@ def start(function: Callable[[], None], name: str, ended: Future) -> None:
     if is_patched():
         _hub()  # it belongs to the thread of the first coordinator
     _threads_of(os.getpid()).start(function, name, ended)
+
+
+#: The thread itself, what it is to run, and what is done when it has.
+_Order = tuple[threading.Thread, Callable[[], None], Future[None]]
 
 
 class _Threads:
@@ -136,10 +150,12 @@ class _Threads:
     """
 
     def __init__(self) -> None:
-        self._idle: collections.deque = collections.deque()
+        self._idle: collections.deque[
+            tuple[threading.Thread, queue.SimpleQueue[_Order]]] = (
+                collections.deque())
 
     def start(self, function: Callable[[], None], name: str,
-              ended: Future) -> None:
+              ended: Future[None]) -> None:
         try:
             thread, orders = self._idle.pop()
             thread.name = name
@@ -150,7 +166,7 @@ class _Threads:
             thread.start()
         orders.put((thread, function, ended))
 
-    def _serve(self, orders: Any) -> None:
+    def _serve(self, orders: 'queue.SimpleQueue[_Order]') -> None:
         while True:
             thread, function, ended = orders.get()
             function()
@@ -159,18 +175,19 @@ class _Threads:
             del function, ended  # nothing is kept while idle
 
 
-def on_hub(function: Callable[..., Result]) -> Callable[..., Result]:
+def on_hub(function: Callable[Parameters, Result]
+           ) -> Callable[Parameters, Result]:
     """Have a function that uses patched sockets run where they work.
 
     Nothing changes in a process that is not patched.
     """
     @functools.wraps(function)
-    def call(*args: Any, **keywords: Any) -> Result:
+    def call(*args: Parameters.args, **keywords: Parameters.kwargs) -> Result:
         if not is_patched() or _hub().is_here():
             return function(*args, **keywords)
-        future = Future()
-        _hub().post(functools.partial(_fulfil, future, function, args,
-                                      keywords))
+        future: Future[Result] = Future()
+        _hub().post(functools.partial(
+            _fulfil, future, functools.partial(function, *args, **keywords)))
         return future.result()
 
     return call
@@ -183,10 +200,9 @@ def breathe() -> None:
         _hub().breathe()
 
 
-def _fulfil(future: Future, function: Callable, args: tuple,
-            keywords: dict[str, Any]) -> None:
+def _fulfil(future: Future[Result], function: Callable[[], Result]) -> None:
     try:
-        future.set_result(function(*args, **keywords))
+        future.set_result(function())
     except BaseException as exc:  # the worker that waits raises it
         future.set_exception(exc)
 
@@ -196,8 +212,9 @@ class _Hub:
 
     def __init__(self) -> None:
         import eventlet
-        self._thread_id = _module('threading').get_ident()
-        self._posted: collections.deque = collections.deque()
+        self._thread_id: int = _module('threading').get_ident()
+        self._posted: collections.deque[Callable[[], None]] = (
+            collections.deque())
         # Not a pipe: eventlet patches what reads and writes those.
         self._breathed_s = 0.0
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -205,7 +222,8 @@ class _Hub:
 
     def is_here(self) -> bool:
         """Whether the caller runs in the hub's own thread."""
-        return _module('threading').get_ident() == self._thread_id
+        here: int = _module('threading').get_ident()
+        return here == self._thread_id
 
     def breathe(self) -> None:
         """Let others run at least every few milliseconds."""
@@ -219,7 +237,7 @@ class _Hub:
         self._posted.append(function)
         os.eventfd_write(self._bell, 1)
 
-    def wait(self, future: Future, timeout_s: float) -> bool:
+    def wait(self, future: Future[Any], timeout_s: float) -> bool:
         """Wait for a future without keeping the hub from its work."""
         import eventlet
         done = eventlet.Event()

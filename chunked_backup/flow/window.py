@@ -14,21 +14,25 @@
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TypeVar, TypeVarTuple
 
 from chunked_backup.flow.executors import Executor
 from chunked_backup.flow.native import Future
 
+Arguments = TypeVarTuple('Arguments')
+Result = TypeVar('Result')
 
-def ordered(executor: Executor, function: Callable, items: Iterable[tuple],
-            limit: int, tick: Callable[[], None]) -> Iterator[Any]:
+
+def ordered(executor: Executor, function: Callable[[*Arguments], Result],
+            items: Iterable[tuple[*Arguments]], limit: int,
+            tick: Callable[[], None]) -> Iterator[Result]:
     """``function(*item)`` for each item, in order, at most ``limit`` ahead.
 
     Items are drawn only when there is room, so a lazy ``items`` may itself
     wait for other workers. Memory is bounded by ``limit`` results. The first
     error ends the stream.
     """
-    pending: collections.deque[Future] = collections.deque()
+    pending: collections.deque[Future[Result]] = collections.deque()
     for item in items:
         while len(pending) >= limit:
             yield executor.result(pending.popleft(), tick)

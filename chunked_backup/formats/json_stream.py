@@ -21,6 +21,8 @@ from typing import Any
 
 import ijson
 
+from chunked_backup.blocks.codecs import Source
+
 _DEEPEST = 50
 
 
@@ -31,13 +33,14 @@ class InvalidDocument(Exception):
 class Events:
     """A walk through one JSON document whose top is a map.
 
-    :param stream: has ``read(size)`` that gives bytes.
+    :raises InvalidDocument: by each of its methods.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Source) -> None:
         # Without use_float a number could be too large for its type, which
         # raises errors that are not ijson's.
-        self._events = ijson.basic_parse(_WithNewline(stream), use_float=True)
+        self._events: Iterator[tuple[str, Any]] = ijson.basic_parse(
+            _WithNewline(stream), use_float=True)
 
     def _next(self) -> tuple[str, Any]:
         try:
@@ -109,7 +112,7 @@ class _WithNewline:
     a newline within a string it refuses.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Source) -> None:
         self._stream = stream
         self._ended = False
 

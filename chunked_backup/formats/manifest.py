@@ -13,9 +13,23 @@
 """What a manifest says, whatever the format."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 from chunked_backup.model import BackupRecord
+from chunked_backup.model import StoredObject
+
+
+class Objects(Protocol):
+    """The data objects of one backup; a format has the list for them."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[StoredObject]:
+        """In the order of the manifest."""
+
+    def sorted(self) -> Iterator[StoredObject]:
+        """By offset, whatever the order in the manifest."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -31,7 +45,7 @@ class Manifest:
     """
 
     record: BackupRecord
-    objects: Any
+    objects: Objects
     version: str
     volume_meta: str | None = None
     extra_metadata: Any = None

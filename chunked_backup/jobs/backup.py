@@ -54,6 +54,10 @@ from chunked_backup.model import BackupSummary
 from chunked_backup.model import Region
 from chunked_backup.store.object_store import ObjectStore
 from chunked_backup.store.object_store import Writer
+from chunked_backup.store.place import prefix_of
+
+#: Stores an object and gives what the function has returned.
+_Store = Callable[[str, Callable[[Writer], str]], str]
 
 # A hole is compared with the parent 4 GiB of 32 KiB blocks at a time.
 _HOLE_BLOCKS = 131072
@@ -83,6 +87,7 @@ class BackupJob:
                  resumed: bool = False) -> None:
         self._store = store
         self._record = record
+        self._prefix = prefix_of(record)
         self._source = source
         self._settings = settings
         self._monitor = monitor
@@ -127,13 +132,12 @@ class BackupJob:
         :raises ObjectExists: there are some that are not this job's, or
             there is a manifest.
         """
-        prefix = self._record.prefix
         names = frozenset(
             name for name in run_one(
                 self._settings.executor, self._monitor.tick,
-                self._store.names, prefix)
-            if formats.names.belongs_to(prefix, name))
-        manifest = formats.names.manifest(prefix)
+                self._store.names, self._prefix)
+            if formats.names.belongs_to(self._prefix, name))
+        manifest = formats.names.manifest(self._prefix)
         for name in names:
             if not self._resumed or name == manifest:
                 raise errors.ObjectExists(container=self._store.container,
@@ -152,7 +156,7 @@ class BackupJob:
         self._monitor.enter('clean_up')
         if isinstance(cause, errors.ObjectExists):
             cause.add_note('objects of the other writer are left under '
-                           f'{self._record.prefix}')
+                           f'{self._prefix}')
             return
         store = ObjectStore(self._store.driver, self._store.container)
         answered_s = [time.monotonic()]
@@ -171,19 +175,19 @@ class BackupJob:
 
         try:
             run_one(self._settings.executor, give_up, remove_objects, store,
-                    formats.names, self._record.prefix, progress)
+                    formats.names, self._prefix, progress)
         except errors.DriverError as exc:
             cause.add_note(f'objects of the broken-off backup are left under '
-                           f'{self._record.prefix}: {exc}')
+                           f'{self._prefix}: {exc}')
 
     def _store_extents(self, spool: DigestSpool,
                        present: frozenset[str]) -> Any:
-        objects = self._format.manifest.ObjectList(self._record.prefix)
+        objects = self._format.manifest.ObjectList(self._prefix)
         with (open_workers(self._settings.executor,
                            self._settings.parallelism) as workers,
               self._stopping()):
-            regions = (self._all_regions() if self._parent is None
-                       else self._changed_regions(workers, spool))
+            regions = (self._all_regions() if self._parent is None else
+                       self._changed_regions(self._parent, workers, spool))
             store = self._store.with_extra_metadata(self._extra_metadata)
             kept = KeptObjects(store, self._source, spool, self._settings,
                                self._monitor, present) if present else None
@@ -192,7 +196,7 @@ class BackupJob:
                                   self._parent is None, kept)
             for stored, size in ordered(
                     workers.io, writer.store,
-                    writer.units(self._record.prefix, regions),
+                    writer.units(self._prefix, regions),
                     2 * workers.io_threads, self._monitor.tick):
                 objects.append(stored)
                 self._changed_bytes += stored.length
@@ -211,10 +215,10 @@ class BackupJob:
     def _all_regions(self) -> Iterator[Region]:
         return self._source.regions(self._settings.block_size_bytes)
 
-    def _changed_regions(self, workers: Workers,
+    def _changed_regions(self, parent: DigestSpool, workers: Workers,
                          spool: DigestSpool) -> Iterator[Region]:
         block_size = self._settings.block_size_bytes
-        scanner = _Scanner(self._source, block_size, self._parent, spool,
+        scanner = _Scanner(self._source, block_size, parent, spool,
                            self._monitor)
         return itertools.chain.from_iterable(ordered(
             workers.cpu, scanner.scan,
@@ -225,11 +229,11 @@ class BackupJob:
         block_size = self._settings.block_size_bytes
         record = self._record
         table = self._write(
-            self._store.put, formats.names.digest_table(record.prefix),
+            self._store.put, formats.names.digest_table(self._prefix),
             lambda: self._format.digest_table.serialize(
                 record, block_size, spool.batches()))
         manifest = self._write(
-            self._store.commit, formats.names.manifest(record.prefix),
+            self._store.commit, formats.names.manifest(self._prefix),
             lambda: self._format.manifest.serialize(formats.Manifest(
                 record, objects, self._format.VERSION, self._volume_meta,
                 self._extra_metadata)))
@@ -239,7 +243,7 @@ class BackupJob:
             stored_bytes=self._stored_bytes,
             manifest_sha256=manifest, digest_table_sha256=table)
 
-    def _write(self, store: Callable, name: str,
+    def _write(self, store: _Store, name: str,
                pieces: Callable[[], Iterable[bytes]]) -> str:
         """Store pieces as one object.
 

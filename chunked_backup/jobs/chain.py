@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TypeVar
 
 from chunked_backup import errors
 from chunked_backup import formats
@@ -25,7 +25,10 @@ from chunked_backup.formats import Manifest
 from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.model import BackupRecord
 from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.place import prefix_of
 from chunked_backup.store.reader import Reader
+
+Result = TypeVar('Result')
 
 
 @dataclasses.dataclass(slots=True)
@@ -57,17 +60,12 @@ def read_manifest(store: ObjectStore, record: BackupRecord) -> Manifest:
 
     :raises CorruptBackup: it is missing or broken.
     """
-    if record.container is None or record.prefix is None:
-        raise errors.IncompleteChain(
-            backup_id=record.id,
-            reason='its record names no container or no prefix: it was '
-                   'never written')
-    name = formats.names.manifest(record.prefix)
+    prefix = prefix_of(record)
+    name = formats.names.manifest(prefix)
     try:
         with _unaltered(store, name, record,
                         record.manifest_sha256) as reader:
-            manifest = formats.parse_manifest(reader, record.id,
-                                              record.prefix)
+            manifest = formats.parse_manifest(reader, record.id, prefix)
     except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:
         raise errors.IncompleteChain(
             backup_id=record.id,
@@ -91,7 +89,7 @@ def read_digests(store: ObjectStore, record: BackupRecord,
     :returns: the block size in bytes.
     :raises CorruptBackup: the table is missing or broken.
     """
-    name = formats.names.digest_table(record.prefix)
+    name = formats.names.digest_table(prefix_of(record))
     spool.close()
     try:
         header = formats.of(manifest.version).digest_table.parse(
@@ -105,7 +103,8 @@ def read_digests(store: ObjectStore, record: BackupRecord,
     if not len(spool):
         raise errors.CorruptBackup(backup_id=record.id,
                                    reason='its digest table is empty')
-    return header.block_size_bytes
+    block_size: int = header.block_size_bytes
+    return block_size
 
 
 def open_chain(records: Sequence[BackupRecord],
@@ -168,7 +167,7 @@ def open_damaged_chain(records: Sequence[BackupRecord],
 
 def _lenient(record: BackupRecord,
              report: Callable[[errors.CorruptBackup], None],
-             read: Callable[[BackupRecord], Any]) -> Any:
+             read: Callable[[BackupRecord], Result]) -> Result:
     """Read something as it should be, or else as it is."""
     try:
         return read(record)

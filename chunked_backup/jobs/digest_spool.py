@@ -20,6 +20,7 @@ from chunked_backup import errors
 from chunked_backup.blocks.digests import DIGEST_BYTES
 from chunked_backup.flow import native
 from chunked_backup.flow.descriptor import Descriptor
+from chunked_backup.flow.failure import reason_of
 
 #: 64 MiB hold the digests of 64 GiB at 32 KiB a block; more go to a file.
 LARGEST_IN_MEMORY_BYTES = 64 << 20
@@ -41,7 +42,8 @@ class DigestSpool:
                  largest_in_memory_bytes: int = LARGEST_IN_MEMORY_BYTES
                  ) -> None:
         self._limit = largest_in_memory_bytes
-        self._memory: bytearray | None = bytearray()
+        # As long as there is no file, they are in memory.
+        self._memory = bytearray()
         self._file: Descriptor | None = None
         self._size = 0
         self._lock = native.lock()
@@ -64,7 +66,7 @@ class DigestSpool:
         except OSError as exc:
             raise errors.ChunkedBackupError(
                 reason='the digests of the volume cannot be kept in a '
-                       f'temporary file (see TMPDIR): {exc.strerror}'
+                       f'temporary file (see TMPDIR): {reason_of(exc)}'
             ) from exc
 
     def read(self, index: int, count: int) -> bytes:
@@ -72,9 +74,9 @@ class DigestSpool:
         start = index * DIGEST_BYTES
         end = min(start + count * DIGEST_BYTES, self._size)
         with self._lock:
-            if self._memory is not None:
-                return bytes(self._memory[start:end])
             file = self._file
+            if file is None:
+                return bytes(self._memory[start:end])
         return _read_all(file.number, max(0, end - start), start)
 
     def batches(self) -> Iterator[bytes]:
@@ -100,23 +102,23 @@ class DigestSpool:
         end = start + len(digests)
         with self._lock:
             self._size = max(self._size, end)
-            if self._memory is not None and self._size > self._limit:
-                self._spill(self._memory)
-            if self._memory is not None:
+            if self._file is None and self._size > self._limit:
+                self._spill()
+            file = self._file
+            if file is None:
                 if start > len(self._memory):
                     self._memory.extend(bytes(start - len(self._memory)))
                 self._memory[start:end] = digests
                 return
-            file = self._file
         _write_all(file.number, digests, start)
 
-    def _spill(self, memory: bytearray) -> None:
+    def _spill(self) -> None:
         descriptor, path = tempfile.mkstemp(prefix='chunked_backup-digests-')
         os.unlink(path)
-        self._file = Descriptor(descriptor)
+        file = Descriptor(descriptor)
         os.close(descriptor)
-        _write_all(self._file.number, memory, 0)
-        self._memory = None
+        _write_all(file.number, self._memory, 0)
+        self._file, self._memory = file, bytearray()
 
 
 def _write_all(descriptor: int, data: bytes | bytearray, offset: int) -> None:

@@ -86,7 +86,7 @@ class _Transfer:
         self._ranges = fetch.ranges
         self._block_size = fetcher.chain.block_size_bytes
         self._position = fetch.stored.offset
-        self._running: list[native.Future] = []
+        self._running: list[native.Future[None]] = []
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def remaining(self) -> Ranges:

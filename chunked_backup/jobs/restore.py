@@ -26,8 +26,9 @@ checks its md5, too, and fetches zeros as well.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVarTuple
 
+from chunked_backup.blocks.plan import Fetch
 from chunked_backup.endpoints.sink import VolumeSink
 from chunked_backup.flow.executors import open_workers
 from chunked_backup.flow.executors import run_one
@@ -39,6 +40,8 @@ from chunked_backup.jobs.fetch_object import ObjectFetcher
 from chunked_backup.jobs.sources import find_sources
 from chunked_backup.jobs.sources import missing
 from chunked_backup.model import RestoreSummary
+
+Arguments = TypeVarTuple('Arguments')
 
 _ZERO_STEP_BYTES = 1 << 30
 
@@ -87,7 +90,8 @@ class RestoreJob:
                               for level in chain.levels),
             bad_ranges=self._faults.ranges())
 
-    def _aside(self, function: Callable, *args: Any) -> None:
+    def _aside(self, function: Callable[[*Arguments], None],
+               *args: *Arguments) -> None:
         """Run on a worker what waits for the device."""
         try:
             run_one(self._executor, self._monitor.tick, function, *args)
@@ -103,7 +107,7 @@ class RestoreJob:
                 self._sink.zero(position, position + count)
                 self._monitor.advance(count)
 
-    def _fetch(self, fetches: list) -> None:
+    def _fetch(self, fetches: list[Fetch]) -> None:
         with open_workers(self._executor, self._parallelism) as workers:
             fetcher = ObjectFetcher(self._chain, self._sink, self._monitor,
                                     self._faults, workers.cpu,

@@ -21,7 +21,7 @@ whatever its length.
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Protocol
 
 from chunked_backup.blocks import codecs
 from chunked_backup.blocks import digests
@@ -48,6 +48,14 @@ _SAMPLE_BYTES = 64 << 10
 # An object is worth compressing when its samples shrink by 2 %.
 _WORTHWHILE = 0.98
 _ZEROS = bytes(1 << 20)
+
+
+class _Md5(Protocol):
+    """Takes what an object holds; gives its md5, if it is wanted."""
+
+    def update(self, data: memoryview, /) -> None: ...
+
+    def hexdigest(self) -> str | None: ...
 
 
 class _NotSmaller(Exception):
@@ -78,8 +86,7 @@ class ExtentWriter:
         self._kept = kept
         self._piece_bytes = piece_bytes(self._block_size)
         self._buffers = BufferPool(self._piece_bytes)
-        self._new_md5 = (_new_md5 if settings.write_md5
-                         else _LeftOut)
+        self._new_md5 = _new_md5 if settings.write_md5 else _left_out
         self._zero_objects = _ZeroObjects(
             codecs.ZLIB[0] if self._compression == codecs.NONE
             else self._compression, self._new_md5)
@@ -107,7 +114,9 @@ class ExtentWriter:
 
     def _keep(self, name: str,
               extent: Extent) -> tuple[StoredObject, int] | None:
-        found = self._kept and self._kept.find(name, extent)
+        if self._kept is None:
+            return None
+        found = self._kept.find(name, extent)
         if found:
             self._advance(extent.length)
         return found
@@ -146,7 +155,8 @@ class ExtentWriter:
                               digests.hash_blocks(data, self._block_size))
             md5 = self._new_md5()
             md5.update(data)
-            compression, best = self._compression, data
+            compression = self._compression
+            best: bytes | memoryview = data
             if compression != codecs.NONE:
                 best = codecs.compress(compression, data)
             if len(best) >= len(data):
@@ -219,7 +229,7 @@ class ExtentWriter:
             self._monitor.advance(count)
 
 
-def _new_md5() -> Any:
+def _new_md5() -> _Md5:
     return hashlib.md5(usedforsecurity=False)
 
 
@@ -229,8 +239,12 @@ class _LeftOut:
     def update(self, data: memoryview) -> None:
         pass
 
-    def hexdigest(self) -> None:
+    def hexdigest(self) -> str | None:
         return None
+
+
+def _left_out() -> _Md5:
+    return _LeftOut()
 
 
 class _Hasher:
@@ -243,12 +257,12 @@ class _Hasher:
     """
 
     def __init__(self, cpu: Executor, spool: DigestSpool,
-                 block_size_bytes: int, md5: Any) -> None:
+                 block_size_bytes: int, md5: _Md5) -> None:
         self._cpu = cpu
         self._spool = spool
         self._block_size = block_size_bytes
         self._md5 = md5
-        self._running: list[native.Future] = []
+        self._running: list[native.Future[None]] = []
 
     def __enter__(self) -> '_Hasher':
         return self
@@ -278,7 +292,7 @@ class _Hasher:
 class _ZeroObjects:
     """The stored form of objects that hold only zeros, made once a size."""
 
-    def __init__(self, compression: str, new_md5: Callable[[], Any]) -> None:
+    def __init__(self, compression: str, new_md5: Callable[[], _Md5]) -> None:
         self.compression = compression
         self._new_md5 = new_md5
         self._made: dict[int, tuple[bytes, str | None]] = {}

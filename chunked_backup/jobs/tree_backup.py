@@ -88,7 +88,8 @@ class TreeBackupJob:
         self._level = level
         self._monitor = monitor
         self._records, self._parent_started_ns = _then(parent, workers)
-        self._renamed = parent and RenamedFiles(parent, workers, monitor.tick)
+        self._renamed = None if parent is None else RenamedFiles(
+            parent, workers, monitor.tick)
         self._report = report
         self._linked: dict[bytes, Content] = {}
         self.totals = Totals()
@@ -122,9 +123,8 @@ class TreeBackupJob:
         if entry.hardlink is not None and entry.hardlink in self._linked:
             self._engine.backup_entry(entry, old)
             return entry, self._linked[entry.hardlink]
-        if is_unchanged(entry, old, self._parent_started_ns):
-            content = old.content
-        else:
+        content = unchanged_content(entry, old, self._parent_started_ns)
+        if content is None:
             entry, content = self._read(entry, self._old_content(entry, old))
         self.totals.bytes += entry.size
         if entry.links > 1:
@@ -163,12 +163,13 @@ class TreeBackupJob:
         return dataclasses.replace(entry, size=size), content
 
 
-def is_unchanged(entry: Entry, old: Record | None,
-                 parent_started_ns: int) -> bool:
-    """Whether a file need not be read, because its parent has it."""
-    return (old is not None and old.content is not None
-            and entries.same_content(entry, old.entry)
-            and entry.ctime_ns < parent_started_ns - _COARSEST_CLOCK_NS)
+def unchanged_content(entry: Entry, old: Record | None,
+                      parent_started_ns: int) -> Content | None:
+    """What a file has that need not be read, because its parent has it."""
+    if (old is not None and entries.same_content(entry, old.entry)
+            and entry.ctime_ns < parent_started_ns - _COARSEST_CLOCK_NS):
+        return old.content
+    return None
 
 
 def preview(open_tree: OpenTree, parent: StoredChain | None,
@@ -188,7 +189,7 @@ def preview(open_tree: OpenTree, parent: StoredChain | None,
             continue
         totals.files += 1
         totals.bytes += entry.size
-        if not is_unchanged(entry, old, started_ns):
+        if unchanged_content(entry, old, started_ns) is None:
             totals.changed_files += 1
             totals.new_bytes += entry.size
     return totals
@@ -210,13 +211,12 @@ def merge(entries_now: Iterable[Entry], records_then: Iterable[Record]
     """
     records = iter(records_then)
     record = next(records, None)
-    then = record and record.entry.sort_key
     for entry in entries_now:
         now = entry.sort_key
-        while record is not None and then < now:
+        while record is not None and record.entry.sort_key < now:
             record = next(records, None)
-            then = record and record.entry.sort_key
-        yield entry, record if record is not None and then == now else None
+        is_there = record is not None and record.entry.sort_key == now
+        yield entry, record if is_there else None
 
 
 def _reason(error: Exception) -> str:

@@ -41,12 +41,11 @@ def differences(old: Iterable[Record],
     """In the order of a walk; both have to be in it."""
     old_records, new_records = iter(old), iter(new)
     then, now = next(old_records, None), next(new_records, None)
-    while then is not None or now is not None:
-        if now is None or then is not None and (
-                then.entry.sort_key < now.entry.sort_key):
+    while then is not None and now is not None:
+        if then.entry.sort_key < now.entry.sort_key:
             yield Difference(REMOVED, then.entry.path)
             then = next(old_records, None)
-        elif then is None or now.entry.sort_key < then.entry.sort_key:
+        elif now.entry.sort_key < then.entry.sort_key:
             yield Difference(ADDED, now.entry.path)
             now = next(new_records, None)
         else:
@@ -54,6 +53,12 @@ def differences(old: Iterable[Record],
             if what:
                 yield Difference(CHANGED, now.entry.path, what)
             then, now = next(old_records, None), next(new_records, None)
+    while then is not None:
+        yield Difference(REMOVED, then.entry.path)
+        then = next(old_records, None)
+    while now is not None:
+        yield Difference(ADDED, now.entry.path)
+        now = next(new_records, None)
 
 
 def _what(then: Record, now: Record) -> Iterator[str]:

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chunked_backup.flow.failure import reason_of
 from chunked_backup.trees.entry import Entry
 
 _READ_BYTES = 1 << 20
@@ -47,7 +48,7 @@ class SourceFile:
         try:
             return os.read(self._descriptor, size)
         except OSError as exc:
-            raise Unreadable(exc.strerror) from exc
+            raise Unreadable(reason_of(exc)) from exc
 
     def is_as_in(self, entry: Entry) -> bool:
         """Whether it was opened as the walk has found it."""
@@ -84,7 +85,7 @@ class SourceFile:
         except OSError as exc:
             if exc.errno == errno.ENXIO:  # nothing more behind it
                 return end
-            raise Unreadable(exc.strerror) from exc
+            raise Unreadable(reason_of(exc)) from exc
         finally:
             os.lseek(self._descriptor, read_from, os.SEEK_SET)
 

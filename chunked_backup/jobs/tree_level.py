@@ -22,7 +22,9 @@ from chunked_backup.flow.monitor import Monitor
 from chunked_backup.formats import tree_v1
 from chunked_backup.formats.tree_v1 import TreeManifest
 from chunked_backup.formats.tree_v1 import names
+from chunked_backup.model import Segment
 from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.object_store import Writer
 from chunked_backup.store.stream_reader import SegmentCache
 from chunked_backup.store.stream_reader import StreamReader
 from chunked_backup.store.stream_writer import SEGMENT_BYTES
@@ -75,7 +77,7 @@ class NewLevel:
         self.index = self._streams[names.INDEX]
         self.signatures = self._streams[names.SIGNATURES]
 
-    def finish(self) -> dict[str, list]:
+    def finish(self) -> dict[str, list[Segment]]:
         """Store all that is left of the streams; their segments by name."""
         return {name: stream.finish()
                 for name, stream in self._streams.items()}
@@ -88,7 +90,7 @@ class NewLevel:
         """
         data = tree_v1.manifest.serialize(manifest)
 
-        def produce(writer: object) -> str:
+        def produce(writer: Writer) -> str:
             writer.write(data)
             return hashlib.sha256(data).hexdigest()
 
@@ -186,7 +188,8 @@ class StoredChain:
         for part in reader.parts(place.offset, place.length):
             yield reader, *part
 
-    def read(self, cache: SegmentCache, stream: Callable,
+    def read(self, cache: SegmentCache,
+             stream: Callable[[StoredLevel], StreamReader],
              place: tree_v1.index.Place, tick: Callable[[], None]) -> bytes:
         """A short range of a stream, as the coordinator."""
         pieces = []

@@ -21,6 +21,7 @@ a number that was used again costs a comparison, no more.
 import array
 import operator
 from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from chunked_backup.flow.executors import Workers
 from chunked_backup.formats import tree_v1
@@ -29,6 +30,9 @@ from chunked_backup.formats.tree_v1.index import Place
 from chunked_backup.jobs.tree_level import StoredChain
 from chunked_backup.store.stream_reader import SegmentCache
 from chunked_backup.trees.entry import Entry
+
+if TYPE_CHECKING:
+    import numpy
 
 _CACHE_BYTES = 16 << 20
 
@@ -46,26 +50,26 @@ class RenamedFiles:
         self._workers = workers
         self._tick = tick
         self._cache = SegmentCache(workers.io, _CACHE_BYTES)
-        self._inodes = None
+        self._files: _Files | None = None
 
     def find(self, entry: Entry) -> Record | None:
         """The file that had the inode at the parent, if there was one."""
         if not entry.size:
             return None
-        if self._inodes is None:
-            self._read()
-        index = int(self._inodes.searchsorted(entry.inode))
-        if (index == len(self._inodes)
-                or int(self._inodes[index]) != entry.inode):
+        if self._files is None:
+            self._files = self._read()
+        inodes, offsets, lengths = self._files
+        index = int(inodes.searchsorted(entry.inode))
+        if index == len(inodes) or int(inodes[index]) != entry.inode:
             return None
         manifest = self._parent.newest.manifest
         data = self._parent.read(
             self._cache, operator.attrgetter('index'),
-            Place(manifest.level, int(self._offsets[index]),
-                  int(self._lengths[index])), self._tick)
+            Place(manifest.level, int(offsets[index]), int(lengths[index])),
+            self._tick)
         return tree_v1.index.unpack_one(data, manifest.id)
 
-    def _read(self) -> None:
+    def _read(self) -> '_Files':
         import numpy
 
         inodes = array.array('Q')
@@ -80,6 +84,14 @@ class RenamedFiles:
                 lengths.append(length)
         unsorted = numpy.frombuffer(inodes, numpy.uint64)
         order = unsorted.argsort(kind='stable')
-        self._inodes = unsorted[order]
-        self._offsets = numpy.frombuffer(offsets, numpy.uint64)[order]
-        self._lengths = numpy.frombuffer(lengths, numpy.uint32)[order]
+        return _Files(unsorted[order],
+                      numpy.frombuffer(offsets, numpy.uint64)[order],
+                      numpy.frombuffer(lengths, numpy.uint32)[order])
+
+
+class _Files(NamedTuple):
+    """Of each file, in the order of inodes: where its record is."""
+
+    inodes: 'numpy.ndarray'
+    offsets: 'numpy.ndarray'
+    lengths: 'numpy.ndarray'

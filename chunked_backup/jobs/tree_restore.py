@@ -21,18 +21,18 @@ A verification is the same walk into a target that keeps nothing.
 """
 
 import collections
-import contextlib
 import dataclasses
 import errno
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import blake3
 
 from chunked_backup import errors
 from chunked_backup.flow import native
 from chunked_backup.flow.executors import Workers
+from chunked_backup.flow.failure import reason_of
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.flow.native import Future
 from chunked_backup.formats import tree_v1
@@ -77,7 +77,7 @@ class _Part(NamedTuple):
     """A range of a segment, or zeros."""
 
     reader: StreamReader | None
-    index: int
+    number: int
     start: int
     end: int
 
@@ -89,7 +89,7 @@ class _File(NamedTuple):
     content: Content
     writer: Any
     parts: list[_Part]
-    futures: list[Future | None]
+    futures: list[Future[bytes] | None]
 
 
 #: Makes a ``TreeTarget`` that reports to the function given.
@@ -122,7 +122,8 @@ class TreeRestoreJob:
         self._batch: list[_File] = []
         self._batch_bytes = 0
         self._pending: collections.deque[
-            tuple[list[_File], Future]] = collections.deque()
+            tuple[list[_File], Future[list[Exception | None]]]] = (
+                collections.deque())
         #: First names of files with several: where each was restored.
         self._linked: dict[bytes, bytes] = {}
         self._lock = native.lock()
@@ -187,8 +188,7 @@ class TreeRestoreJob:
             writer.discard()
             self._damaged(entry.path, exc)
             return
-        futures = [part.reader and self._cache.acquire(part.reader, part.index)
-                   for part in parts]
+        futures = [self._acquire(part) for part in parts]
         self._batch.append(_File(entry, content, writer, parts, futures))
         self._batch_bytes += entry.size
         if (len(self._batch) >= _BATCH_FILES
@@ -223,12 +223,11 @@ class TreeRestoreJob:
 
     def _stream(self, parts: Iterable[_Part]) -> Iterator[memoryview | int]:
         """The bytes of parts, with some segments fetched ahead."""
-        ahead: collections.deque[tuple[_Part, Future | None]] = (
-            collections.deque())
+        ahead: collections.deque[
+            tuple[_Part, Future[bytes] | None]] = collections.deque()
         try:
             for part in parts:
-                ahead.append((part, part.reader and self._cache.acquire(
-                    part.reader, part.index)))
+                ahead.append((part, self._acquire(part)))
                 if len(ahead) > self._ahead or self._cache.is_full:
                     yield from self._next_of(ahead)
             while ahead:
@@ -237,8 +236,8 @@ class TreeRestoreJob:
             for part, _ in ahead:
                 self._release([part])
 
-    def _next_of(self, ahead: collections.deque
-                 ) -> Iterator[memoryview | int]:
+    def _next_of(self, ahead: collections.deque[
+            tuple[_Part, Future[bytes] | None]]) -> Iterator[memoryview | int]:
         part, future = ahead[0]
         if future is not None:
             self._cache.result(future, self._monitor.tick)
@@ -246,10 +245,16 @@ class TreeRestoreJob:
         ahead.popleft()
         self._release([part])
 
+    def _acquire(self, part: _Part) -> Future[bytes] | None:
+        """What will be the segment of a part; nothing for zeros."""
+        if part.reader is None:
+            return None
+        return self._cache.acquire(part.reader, part.number)
+
     def _release(self, parts: Iterable[_Part]) -> None:
         for part in parts:
             if part.reader is not None:
-                self._cache.release(part.reader, part.index)
+                self._cache.release(part.reader, part.number)
 
     def _write_batch(self, files: list[_File]
                      ) -> list[Exception | None]:
@@ -296,8 +301,8 @@ class TreeRestoreJob:
                 len(self._pending) > limit or self._cache.is_full
                 or self._pending[0][1].done()):
             files, future = self._pending.popleft()
-            for file, error in zip(files, self._workers.cpu.result(
-                    future, self._monitor.tick)):
+            problems = self._workers.cpu.result(future, self._monitor.tick)
+            for file, error in zip(files, problems):
                 self._release(file.parts)
                 self._judge(file.entry.path, error)
 
@@ -311,8 +316,9 @@ class TreeRestoreJob:
         elif isinstance(error, OSError):
             if error.errno in _FATAL:
                 raise errors.TreeTargetFailed(
-                    path=_text(path), reason=error.strerror) from error
-            self.problem(path, f'not restored: {error.strerror or error}')
+                    path=_text(path),
+                    reason=reason_of(error)) from error
+            self.problem(path, f'not restored: {reason_of(error)}')
 
     def _damaged(self, path: bytes, error: errors.CorruptBackup) -> None:
         self.totals.damaged += 1
@@ -338,11 +344,14 @@ class VerifyTarget:
         """Nothing is open."""
 
 
-class _NoFile(contextlib.nullcontext):
+class _NoFile:
     """What is written to a file of a ``VerifyTarget``."""
 
-    def __enter__(self) -> '_NoFile':
+    def __enter__(self) -> Self:
         return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """What has failed is the caller's."""
 
     def write(self, data: memoryview) -> None:
         """The caller has it hashed."""
@@ -354,7 +363,7 @@ class _NoFile(contextlib.nullcontext):
         """Nothing was kept."""
 
 
-def _bytes_of(part: _Part, future: Future | None) -> memoryview | int:
+def _bytes_of(part: _Part, future: Future[bytes] | None) -> memoryview | int:
     if future is None:
         return part.end
     return memoryview(future.result())[part.start:part.end]

@@ -16,7 +16,7 @@ import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from chunked_backup import errors
 from chunked_backup.flow import native
@@ -25,8 +25,12 @@ from chunked_backup.flow.rate import RateLimit
 from chunked_backup.model import Unfinished
 from chunked_backup.store.reader import Reader
 from chunked_backup.store.retry import RetryPolicy
+from chunked_backup.store.seam import ObjectWriter
+from chunked_backup.store.seam import StoreDriver
 
 Result = TypeVar('Result')
+
+_OpenWriter = Callable[..., contextlib.AbstractContextManager[ObjectWriter]]
 
 _DELETE_AT_ONCE = 100
 _PIECE_BYTES = 1 << 20
@@ -47,7 +51,7 @@ class ObjectStore:
         host looks at while it waits show nothing.
     """
 
-    def __init__(self, driver: Any, container: str,
+    def __init__(self, driver: StoreDriver, container: str,
                  extra_metadata: Any = None,
                  sleep: Callable[[float], None] = time.sleep,
                  limit: RateLimit = UNLIMITED,
@@ -113,7 +117,7 @@ class ObjectStore:
 
         return self._policy.call(once)
 
-    def _write(self, open_writer: Callable, name: str,
+    def _write(self, open_writer: _OpenWriter, name: str,
                produce: Callable[['Writer'], Result]) -> Result:
         with open_writer(self.container, name,
                          extra_metadata=self.extra_metadata) as inner:
@@ -219,7 +223,7 @@ class Writer:
     :param wrote: told each time how many bytes were written.
     """
 
-    def __init__(self, inner: Any, takes_memoryviews: bool,
+    def __init__(self, inner: ObjectWriter, takes_memoryviews: bool,
                  limit: RateLimit = UNLIMITED,
                  wrote: Callable[[int], None] = lambda count: None) -> None:
         self._inner = inner
@@ -229,11 +233,16 @@ class Writer:
         self.written_bytes = 0
 
     def write(self, data: bytes | memoryview) -> None:
+        """Append all of ``data``; waits as long as the limit asks for.
+
+        :raises DriverError: the store has failed.
+        :raises Cancelled: the job has ended meanwhile.
+        """
         if not len(data):
             return
         if not self._takes_memoryviews:
             data = bytes(data)
-        self._inner.write(data)
+        self._inner.write(cast(bytes, data))
         self.written_bytes += len(data)
         self._wrote(len(data))
         self._limit.spend(len(data))

@@ -15,11 +15,13 @@ import contextlib
 import inspect
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from chunked_backup import errors
 from chunked_backup.blocks.codecs import Source
 from chunked_backup.store.retry import RetryPolicy
+from chunked_backup.store.seam import ObjectReader
+from chunked_backup.store.seam import SizedReader
 
 _DISCARD_BYTES = 1 << 20
 
@@ -39,7 +41,7 @@ class Reader:
     """
 
     def __init__(self, open_object: Callable[
-            [], contextlib.AbstractContextManager],
+            [], contextlib.AbstractContextManager[ObjectReader]],
             policy: RetryPolicy,
             moved: Callable[[int], None] = lambda count: None) -> None:
         self._open_object = open_object
@@ -81,23 +83,25 @@ class Reader:
             self._policy.call(self._open_once)
 
     def close(self) -> None:
+        """Close the object; reading opens it again."""
         self._inner = self._source = None
         stack, self._stack = self._stack, contextlib.ExitStack()
         stack.close()
 
     def _read_once(self, size: int) -> bytes:
         try:
-            if self._source is None:
-                self._open_once()
-            return self._source.read(size)
+            source = (self._open_once() if self._source is None
+                      else self._source)
+            return source.read(size)
         except errors.TransientDriverError:
             self._abandon()
             raise
 
-    def _open_once(self) -> None:
+    def _open_once(self) -> Source:
         try:
             inner = self._stack.enter_context(self._open_object())
-            source = inner if _takes_size(inner) else _WholeObject(inner)
+            source: Source = (
+                inner if _takes_size(inner) else _WholeObject(inner))
             if self._position and hasattr(inner, 'skip'):
                 inner.skip(self._position)
             else:
@@ -106,6 +110,7 @@ class Reader:
             self._abandon()
             raise
         self._inner, self._source = inner, source
+        return source
 
     def _abandon(self) -> None:
         # What closing a broken stream says is not news.
@@ -135,7 +140,7 @@ def _discard(source: Source, count: int) -> None:
         count -= len(data)
 
 
-def _takes_size(reader: Any) -> bool:
+def _takes_size(reader: Any) -> TypeGuard[SizedReader]:
     """Whether its ``read`` takes a size; found out once for each class."""
     kind = type(reader)
     is_of_class = (hasattr(kind, 'read')

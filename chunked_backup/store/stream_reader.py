@@ -168,7 +168,7 @@ class SegmentCache:
         """Whether more is in use than there should be."""
         return self._kept_bytes > self._limit_bytes
 
-    def acquire(self, reader: StreamReader, index: int) -> Future:
+    def acquire(self, reader: StreamReader, index: int) -> Future[bytes]:
         """What will be the plain bytes of a segment; it stays until it is
         released."""
         key = reader, index
@@ -186,7 +186,7 @@ class SegmentCache:
         self._shrink()
 
     @contextlib.contextmanager
-    def use(self, reader: StreamReader, index: int) -> Iterator[Future]:
+    def use(self, reader: StreamReader, index: int) -> Iterator[Future[bytes]]:
         """Acquire, and release when the block is left."""
         future = self.acquire(reader, index)
         try:
@@ -194,7 +194,7 @@ class SegmentCache:
         finally:
             self.release(reader, index)
 
-    def result(self, future: Future, tick: Callable[[], None]) -> bytes:
+    def result(self, future: Future[bytes], tick: Callable[[], None]) -> bytes:
         """The bytes, waiting as the coordinator."""
         return self._workers.result(future, tick)
 
@@ -212,5 +212,5 @@ class SegmentCache:
 
 @dataclasses.dataclass(slots=True)
 class _Kept:
-    future: Future
+    future: Future[bytes]
     users: int = 0

@@ -60,7 +60,7 @@ class StreamWriter:
         self._segment_bytes = segment_bytes
         self._segment = bytearray()
         self._number = 0
-        self._pending: collections.deque[Future] = collections.deque()
+        self._pending: collections.deque[Future[Segment]] = collections.deque()
         self._segments: list[Segment] = []
         self._sealed_bytes = 0
 

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable
 
 from chunked_backup.flow import native
+from chunked_backup.flow.failure import reason_of
 from chunked_backup.trees import owners
 from chunked_backup.trees.entry import SYMLINK
 from chunked_backup.trees.entry import Entry
@@ -122,4 +123,4 @@ def _known(number: int | None, otherwise: int) -> int:
 
 def _of_xattr(name: bytes, exc: OSError) -> str:
     return (f'extended attribute {os.fsdecode(name)}: '
-            f'{os.strerror(exc.errno)}')
+            f'{reason_of(exc)}')

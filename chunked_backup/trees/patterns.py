@@ -64,6 +64,7 @@ class Excludes:
     def __call__(self, path: bytes, is_directory: bool) -> bool:
         """Whether an entry is left out."""
         subject = path + b'/' if is_directory else path
+        out: bool
         for out, matches in self._rules:
             if matches(subject):
                 return out

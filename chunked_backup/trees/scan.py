@@ -12,6 +12,7 @@
 
 """Reading a tree that others may be changing."""
 
+import dataclasses
 import errno
 import io
 import os
@@ -22,6 +23,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 
 from chunked_backup import errors
+from chunked_backup.flow.failure import reason_of
 from chunked_backup.trees import directories
 from chunked_backup.trees import entry as entries
 from chunked_backup.trees import owners
@@ -43,6 +45,12 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _ENCODING = sys.getfilesystemencoding()
 _ENCODING_ERRORS = sys.getfilesystemencodeerrors()
 _NO_XATTRS_HERE = (errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+@dataclasses.dataclass(slots=True)
+class _FirstName:
+    path: bytes
+    links_to_come: int
 
 
 class TreeScanner:
@@ -79,14 +87,14 @@ class TreeScanner:
             self._root = directories.open_root(root)
         except OSError as exc:
             raise errors.InvalidTree(path=os.fsdecode(root),
-                                     reason=os.strerror(exc.errno)) from exc
+                                     reason=reason_of(exc)) from exc
         self._report = report
         self._excludes = patterns.Excludes(excludes)
         self._one_file_system = one_file_system
         self._follow = dereference in ('soft', 'all')
         self._links = dereference not in ('hard', 'all')
         self._directories = directories.Directories(self._root, self._follow)
-        self._first_names: dict[tuple[int, int], list] = {}
+        self._first_names: dict[tuple[int, int], _FirstName] = {}
         self._above: list[tuple[int, int]] = []
 
     def __iter__(self) -> Iterator[Entry]:
@@ -154,7 +162,7 @@ class TreeScanner:
         try:
             return self._directories.get(path)
         except OSError as exc:
-            self._report(path, os.strerror(exc.errno))
+            self._report(path, reason_of(exc))
             return None
 
     def _names(self, path: bytes) -> list[bytes]:
@@ -164,7 +172,7 @@ class TreeScanner:
                 names = [each.name.encode(_ENCODING, _ENCODING_ERRORS)
                          for each in found]
         except OSError as exc:
-            self._report(path, os.strerror(exc.errno))
+            self._report(path, reason_of(exc))
             return []
         names.sort(reverse=True)
         return names
@@ -184,7 +192,7 @@ class TreeScanner:
             entry = describe(path, followed or status, directory.prefix + name,
                              followed is not None, self._report)
         except OSError as exc:
-            self._report(path, os.strerror(exc.errno))
+            self._report(path, reason_of(exc))
             return None
         if entry.links > 1 and self._links and (
                 entry.kind != entries.DIRECTORY):
@@ -209,12 +217,12 @@ class TreeScanner:
         inode = entry.device, entry.inode
         known = self._first_names.get(inode)
         if known is None:
-            self._first_names[inode] = [entry.path, entry.links - 1]
+            self._first_names[inode] = _FirstName(entry.path, entry.links - 1)
             return None
-        known[1] -= 1
-        if not known[1]:
+        known.links_to_come -= 1
+        if not known.links_to_come:
             del self._first_names[inode]
-        return known[0]
+        return known.path
 
 
 def describe(path: bytes, status: os.stat_result, where: bytes, follow: bool,
@@ -249,7 +257,7 @@ def _xattrs(path: bytes, where: bytes, follow: bool, report: Report,
         raise
     except OSError as exc:
         if exc.errno not in _NO_XATTRS_HERE:
-            report(path, f'extended attributes: {os.strerror(exc.errno)}')
+            report(path, f'extended attributes: {reason_of(exc)}')
         return ()
     found = []
     for name in sorted(map(os.fsencode, names)) if names else ():
@@ -259,5 +267,5 @@ def _xattrs(path: bytes, where: bytes, follow: bool, report: Report,
         except OSError as exc:
             if exc.errno != errno.ENODATA:  # it has just been removed
                 report(path, f'extended attribute {os.fsdecode(name)}: '
-                             f'{os.strerror(exc.errno)}')
+                             f'{reason_of(exc)}')
     return tuple(found)

@@ -29,6 +29,7 @@ from typing import Self
 
 from chunked_backup import errors
 from chunked_backup.flow import native
+from chunked_backup.flow.failure import reason_of
 from chunked_backup.trees import directories
 from chunked_backup.trees import entry as entries
 from chunked_backup.trees.directories import Directories
@@ -36,6 +37,7 @@ from chunked_backup.trees.directories import Handle
 from chunked_backup.trees.entry import Entry
 from chunked_backup.trees.metadata import MetadataSetter
 from chunked_backup.trees.unfinished import FirstNames
+from chunked_backup.trees.unfinished import Link
 from chunked_backup.trees.unfinished import UnfinishedDirectory
 from chunked_backup.trees.unfinished import identity
 
@@ -71,7 +73,7 @@ class TreeTarget:
         self._report = report
         self._overwrite = overwrite
         self._metadata = MetadataSetter(report, numeric_owner)
-        self._directories: Directories | None = None
+        self._opened: Directories | None = None
         self._name_of_root = b''
         self._walk: list[UnfinishedDirectory] = []
         self._last: Entry | None = None
@@ -96,7 +98,7 @@ class TreeTarget:
         :raises InvalidTree: there cannot be a tree at the root.
         """
         self._check_order(entry)
-        if self._directories is None:
+        if self._opened is None:
             self._begin(entry)
             if entry.kind == entries.DIRECTORY and not entry.path:
                 return None
@@ -105,13 +107,13 @@ class TreeTarget:
             if entry.kind == entries.DIRECTORY:
                 self._make_directory(entry, parent)
             elif entry.hardlink is not None:
-                self._add_link(entry, parent)
+                self._add_link(Link(entry, entry.hardlink, parent))
             elif entry.kind == entries.FILE:
                 return self._add_file(entry, parent)
             else:
                 self._make_special(entry, parent)
         except OSError as exc:
-            self._report(entry.path, os.strerror(exc.errno))
+            self._report(entry.path, reason_of(exc))
         return None
 
     def finish(self) -> None:
@@ -144,15 +146,21 @@ class TreeTarget:
             root, self._name_of_root = os.path.split(root)
         try:
             os.makedirs(root, exist_ok=True)
-            self._directories = Directories(directories.open_root(root))
+            self._opened = Directories(directories.open_root(root))
             node = UnfinishedDirectory(b'', None, None)
             node.opened(self._directories.get(b''), True)
             if not first.path and not single:
                 node.entry = first
         except OSError as exc:
             raise errors.InvalidTree(path=os.fsdecode(root),
-                                     reason=os.strerror(exc.errno)) from exc
+                                     reason=reason_of(exc)) from exc
         self._walk.append(node)
+
+    @property
+    def _directories(self) -> Directories:
+        if self._opened is None:
+            raise ValueError('the first entry opens the root')
+        return self._opened
 
     def _enter(self, path: bytes) -> UnfinishedDirectory:
         """The directory that an entry is in; those that the walk has left are
@@ -179,10 +187,11 @@ class TreeTarget:
             pass  # opening it goes through no symlink
         node = UnfinishedDirectory(missing, None, above)
         node.opened(self._directories.get(missing), True)
-        self._push(node)
+        self._push(node, above)
 
-    def _push(self, node: UnfinishedDirectory) -> None:
-        self._hold(node.parent)
+    def _push(self, node: UnfinishedDirectory,
+              above: UnfinishedDirectory) -> None:
+        self._hold(above)
         self._walk.append(node)
 
     def _hold(self, node: UnfinishedDirectory) -> None:
@@ -209,14 +218,14 @@ class TreeTarget:
                 raise OSError(errno.ESTALE, '')
             self._metadata.apply(directory.number, node.entry, node.is_used)
         except OSError as exc:
-            self._report(node.path, os.strerror(exc.errno))
+            self._report(node.path, reason_of(exc))
 
     # What has no contents
 
     def _make_directory(self, entry: Entry,
                         parent: UnfinishedDirectory) -> None:
         node = UnfinishedDirectory(entry.path, entry, parent)
-        self._push(node)
+        self._push(node, parent)
         directory, name = self._place(entry.path)
         is_used = parent.inherits
         try:
@@ -259,26 +268,27 @@ class TreeTarget:
             raise OSError(errno.ESTALE, '')
         self._metadata.apply(place.path, entry, parent.inherits)
 
-    def _add_link(self, entry: Entry, parent: UnfinishedDirectory) -> None:
-        self._hold(parent)
-        if not self._first_names.wait(entry.hardlink, (entry, parent)):
-            self._link(entry, parent)
+    def _add_link(self, link: Link) -> None:
+        self._hold(link.parent)
+        if not self._first_names.wait(link.first, link):
+            self._link(link)
 
-    def _link(self, entry: Entry, parent: UnfinishedDirectory) -> None:
+    def _link(self, link: Link) -> None:
+        path = link.entry.path
         try:
-            if not self._first_names.is_there(entry.hardlink):
+            if not self._first_names.is_there(link.first):
                 raise OSError(errno.ENOENT, '')
-            first, first_name = self._place(entry.hardlink)
-            directory, name = self._place(entry.path)
-            self._clear(directory, name, entry.path)
+            first, first_name = self._place(link.first)
+            directory, name = self._place(path)
+            self._clear(directory, name, path)
             os.link(first_name, name, src_dir_fd=first.number,
                     dst_dir_fd=directory.number, follow_symlinks=False)
         except OSError as exc:
-            self._report(entry.path,
-                         f'it cannot be linked to "{_shown(entry.hardlink)}": '
-                         f'{os.strerror(exc.errno)}')
+            self._report(path,
+                         f'it cannot be linked to "{_shown(link.first)}": '
+                         f'{reason_of(exc)}')
         finally:
-            self._release(parent)
+            self._release(link.parent)
 
     def _place(self, path: bytes) -> tuple[Handle, bytes]:
         if not path:
@@ -331,7 +341,7 @@ class TreeTarget:
         """For ``FileWriter``: a file is complete, or will never be."""
         if entry.links > 1:
             for link in self._first_names.settle(entry.path, is_there):
-                self._link(*link)
+                self._link(link)
         self._release(parent)
 
 

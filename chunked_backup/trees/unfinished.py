@@ -13,6 +13,7 @@
 """What a restore still waits for."""
 
 import os
+from typing import NamedTuple
 
 from chunked_backup.flow import native
 from chunked_backup.trees.directories import Handle
@@ -54,19 +55,32 @@ class UnfinishedDirectory:
         self.inherits = is_used and _has_default_acl(directory)
 
 
+class Link(NamedTuple):
+    """A further name of a file.
+
+    :param first: the path of the first.
+    :param parent: the directory that it is to be made in.
+    """
+
+    entry: Entry
+    first: bytes
+    parent: UnfinishedDirectory
+
+
 class FirstNames:
     """Files with several names: whether the first is there, and which others
     wait for it. Of each path: a list while others may have to wait, then
     whether it is there."""
 
     def __init__(self) -> None:
-        self._states: dict[bytes, list | bool] = {}
+        self._states: dict[bytes, list[Link] | bool] = {}
         self._lock = native.lock()
 
     def begin(self, path: bytes) -> None:
+        """A first name that will be settled."""
         self._states[path] = []
 
-    def wait(self, path: bytes, link: tuple) -> bool:
+    def wait(self, path: bytes, link: Link) -> bool:
         """Whether a link has to wait; it is then given by ``settle``."""
         with self._lock:
             state = self._states.get(path, False)
@@ -75,12 +89,17 @@ class FirstNames:
             state.append(link)
             return True
 
-    def settle(self, path: bytes, is_there: bool) -> list:
+    def settle(self, path: bytes, is_there: bool) -> list[Link]:
+        """Whether a first name is there; once for each.
+
+        :returns: the links that have waited for it.
+        """
         with self._lock:
             waiting, self._states[path] = self._states[path], is_there
-        return waiting
+        return [] if isinstance(waiting, bool) else waiting
 
     def is_there(self, path: bytes) -> bool:
+        """Whether a first name was settled to be there."""
         return self._states.get(path) is True
 
 

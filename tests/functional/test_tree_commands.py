@@ -117,7 +117,7 @@ class TestBackupAndRestore:
                                                       engine):
         options = ('--engine', engine, '--incremental')
         back_up(command, tree, *options)
-        time.sleep(2.1)  # see tree_backup.is_unchanged
+        time.sleep(2.1)  # see tree_backup.unchanged_content
         back_up(command, tree, *options)
         time.sleep(0.1)
         made = back_up(command, tree, *options)

@@ -19,7 +19,7 @@ columns (41 bytes an object) and never as parsed JSON.
 import array
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from chunked_backup import errors
@@ -89,7 +89,7 @@ class ObjectList:
 
     def sorted(self) -> Iterator[StoredObject]:
         """By offset, whatever the order in the manifest."""
-        order = range(len(self))
+        order: Sequence[int] = range(len(self))
         if any(self._offsets[index] > self._offsets[index + 1]
                for index in range(len(self) - 1)):
             order = sorted(order, key=self._offsets.__getitem__)
@@ -102,7 +102,7 @@ def serialize(manifest: Manifest) -> Iterator[bytes]:
     Together they equal ``json.dumps(..., sort_keys=True, indent=2)``.
     """
     record = manifest.record
-    header = {
+    header: dict[str, Any] = {
         'version': manifest.version,
         'backup_id': record.id,
         'volume_id': record.volume_id,
@@ -194,25 +194,25 @@ def _entries(item: Any, prefix: str) -> Iterator[StoredObject]:
             # Nor may a manifest reach the objects of another backup.
             raise json_stream.InvalidDocument(
                 f'object {name!r} is none of this backup')
-        stored = StoredObject(name, entry.get('offset'), entry.get('length'),
-                              entry.get('compression'), entry.get('md5'))
-        problem = _problem(stored)
+        problem = _problem(entry)
         if problem:
             raise json_stream.InvalidDocument(f'object {name}: {problem}')
-        yield stored
+        yield StoredObject(name, entry['offset'], entry['length'],
+                           entry['compression'], entry.get('md5'))
 
 
-def _problem(stored: StoredObject) -> str | None:
-    for number in (stored.offset, stored.length):
+def _problem(entry: dict[str, Any]) -> str | None:
+    for number in (entry.get('offset'), entry.get('length')):
         if type(number) is not int or not 0 <= number <= _LARGEST_OFFSET:
             return f'{number!r} is no offset or length'
-    if not stored.length:
+    if not entry['length']:
         return 'its length is 0'
-    if stored.compression not in _COMPRESSIONS:
-        return f'unknown compression {stored.compression!r}'
-    if stored.md5 is not None and not (
-            isinstance(stored.md5, str) and _MD5.fullmatch(stored.md5)):
-        return f'{stored.md5!r} is no md5'
+    compression, md5 = entry.get('compression'), entry.get('md5')
+    if compression not in _COMPRESSIONS:
+        return f'unknown compression {compression!r}'
+    if md5 is not None and not (
+            isinstance(md5, str) and _MD5.fullmatch(md5)):
+        return f'{md5!r} is no md5'
     return None
 
 

@@ -32,7 +32,7 @@ Behind the last record stands the number of records.
 import array
 import sys
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -100,18 +100,21 @@ def extents_of(content: Content) -> Iterator[Place]:
     """The extents of a file, in order."""
     numbers = array.array('Q')
     numbers.frombytes(content.extents)
-    numbers = iter(_little_endian(numbers))
-    return map(Place, numbers, numbers, numbers)
+    in_order = iter(_little_endian(numbers))
+    return map(Place, in_order, in_order, in_order)
 
 
 def pack(entry: Entry, content: Content | None) -> bytes:
     """One record as it is stored."""
-    return msgpack.packb((entries.pack(entry), *(content or (None,) * 3)))
+    packed: bytes = msgpack.packb(
+        (entries.pack(entry), *(content or (None,) * 3)))
+    return packed
 
 
 def pack_end(count: int) -> bytes:
     """What stands behind so many records."""
-    return msgpack.packb(count)
+    packed: bytes = msgpack.packb(count)
+    return packed
 
 
 def unpack(pieces: Iterable[bytes], backup_id: str) -> Iterator[Record]:
@@ -129,7 +132,9 @@ def unpack_located(pieces: Iterable[bytes], backup_id: str
     unpacker = msgpack.Unpacker(
         use_list=False, max_buffer_size=_LARGEST_RECORD_BYTES,
         unicode_errors='surrogateescape')
-    key = end = None
+    last: bytes | None
+    key: bytes | None = None
+    end: int | None = None
     count = offset = 0
     try:
         for piece in pieces:
@@ -174,7 +179,7 @@ def _corrupt(backup_id: str, cause: Exception) -> errors.CorruptBackup:
                                 reason=f'its index is broken: {cause}')
 
 
-def _record(values: tuple) -> Record:
+def _record(values: tuple[Any, ...]) -> Record:
     packed, digest, extents, signature = values
     entry = entries.unpack(packed)
     if digest is None:
@@ -192,7 +197,7 @@ def _record(values: tuple) -> Record:
     return Record(entry, Content(digest, extents, signature))
 
 
-def _little_endian(numbers: array.array) -> array.array:
+def _little_endian(numbers: 'array.array[int]') -> 'array.array[int]':
     if sys.byteorder == 'big':
         numbers = numbers[:]
         numbers.byteswap()

@@ -106,10 +106,10 @@ def parse(data: bytes, backup_id: str) -> TreeManifest:
         raise corrupt(f'its version {version!r} is unknown; a later release '
                       'may read it')
     try:
-        manifest = TreeManifest(**fields)
-        manifest.streams = {name: [_segment(*values) for values in
-                                   manifest.streams[name]]
-                            for name in names.STREAMS}
+        streams = fields.pop('streams')
+        manifest = TreeManifest(**fields, streams={
+            name: [_segment(*values) for values in streams[name]]
+            for name in names.STREAMS})
         _check(manifest)
     except (TypeError, ValueError, KeyError, AttributeError) as exc:
         raise corrupt(f'{type(exc).__name__}: {exc}') from exc
@@ -145,7 +145,8 @@ def _check(manifest: TreeManifest) -> None:
     if (not all(isinstance(each, str) for each in ids)
             or len(set(ids)) < len(ids)):
         raise ValueError(f'its ancestors are {manifest.ancestors!r}')
-    if manifest.parent_id != (manifest.ancestors or [None])[-1]:
+    parent_id = manifest.ancestors[-1] if manifest.ancestors else None
+    if manifest.parent_id != parent_id:
         raise ValueError(f'its parent is {manifest.parent_id!r}, its '
                          f'ancestors are {manifest.ancestors!r}')
     if not all(isinstance(each, int) for each in manifest.totals.values()):

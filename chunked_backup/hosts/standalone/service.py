@@ -21,6 +21,7 @@ from typing import Any
 
 from chunked_backup import errors
 from chunked_backup.endpoints.marked import NOTE
+from chunked_backup.flow.failure import reason_of
 from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.host import StandaloneHost
 from chunked_backup.hosts.standalone.record import Backup
@@ -300,4 +301,4 @@ def _open_volume(path: str) -> Any:
         return volume_file
     except OSError as exc:
         raise errors.InvalidVolume(volume=path,
-                                   reason=exc.strerror) from exc
+                                   reason=reason_of(exc)) from exc

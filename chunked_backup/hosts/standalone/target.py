@@ -30,6 +30,7 @@ from chunked_backup import errors
 from chunked_backup.endpoints.marked import MarkedSink
 from chunked_backup.endpoints.sink import VolumeSink
 from chunked_backup.endpoints.sink import open_sink
+from chunked_backup.flow.failure import reason_of
 
 
 class Target:
@@ -113,7 +114,7 @@ def _empty(path: str, backup_id: str) -> Iterator[Target]:
                 os.ftruncate(file.fileno(), 0)
             except OSError as other:
                 exc.add_note(f'{path} could not be emptied again: '
-                             f'{other.strerror}')
+                             f'{reason_of(other)}')
             raise
         _cut(file, target.volume_bytes)
 
@@ -156,8 +157,8 @@ def _cut(file: BinaryIO, volume_bytes: int | None) -> None:
     except OSError as exc:
         raise errors.VolumeIOError(
             operation='cutting the target to the size of the volume',
-            offset=volume_bytes, reason=exc.strerror) from exc
+            offset=volume_bytes, reason=reason_of(exc)) from exc
 
 
 def _unusable(path: str, error: OSError) -> errors.InvalidVolume:
-    return errors.InvalidVolume(volume=path, reason=error.strerror)
+    return errors.InvalidVolume(volume=path, reason=reason_of(error))

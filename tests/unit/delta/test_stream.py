@@ -57,7 +57,8 @@ def test_what_was_written_is_read():
     assert reader.block_size_bytes == 64
     assert reader.old_length == 1000
     assert reader.old_digest == signature(OLD).digest
-    assert reader.end is None
+    with pytest.raises(errors.InvalidInput, match='at its end only'):
+        reader.end
     assert list(reader) == OPS
     assert (reader.end.length, reader.end.digest) == (New.length, New.digest)
     assert stream.read() == b'more'

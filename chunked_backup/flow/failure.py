@@ -1,0 +1,23 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the system says of a failure."""
+
+import os
+
+
+def reason_of(error: OSError) -> str:
+    """The system's words for an error, without a path.
+
+    What has no number, as errors of libraries, is in words of its own.
+    """
+    return os.strerror(error.errno) if error.errno else str(error)
