@@ -31,7 +31,7 @@ from chunked_backup.cmd import progress as progresses
 EXIT_INTERRUPTED = 130
 
 # Paths in a cinder.conf refer to it.
-_STATE_PATH = cfg.StrOpt('state_path', default='/var/lib/cinder')
+STATE_PATH = cfg.StrOpt('state_path', default='/var/lib/cinder')
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +155,7 @@ class Command(command.Command):
         # It calls the names that an option has in a cinder.conf deprecated.
         stdlib_logging.getLogger('oslo_config.cfg').setLevel('ERROR')
         logging.register_options(conf)
-        conf.register_opt(_STATE_PATH)
+        conf.register_opt(STATE_PATH)
         files = self.app.options.config_file + parsed_args.config_file
         conf([], project='chunked_backup', prog='chunked_backup',
              default_config_files=files or None)
