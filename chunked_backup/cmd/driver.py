@@ -13,8 +13,10 @@
 """``chunked-backup driver ...``"""
 
 import argparse
+import sys
 from typing import Any
 
+from cliff import columns
 from cliff import lister
 
 from chunked_backup import errors
@@ -66,7 +68,8 @@ class CheckDriver(base.Command, lister.Lister):
 class BenchDriver(base.Command, lister.Lister):
     """Measure a store: put, get, list and delete by size and parallelism.
 
-    The suggestion goes to standard error. Nothing is left behind.
+    The bars are the throughput as a part of the best of the same verb. The
+    suggestion goes to standard error. Nothing is left behind.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -91,11 +94,36 @@ class BenchDriver(base.Command, lister.Lister):
         self.say(f'suggestion: chunk_size_bytes of about '
                  f'{best.object_bytes} or more, parallelism = '
                  f'{best.threads}')
+        fastest = {
+            verb: max(figure.bytes_per_s for figure in figures
+                      if figure.verb == verb)
+            for verb in {figure.verb for figure in figures}}
         return ('verb', 'object', 'threads', 'objects', 'seconds',
-                'objects_per_s', 'bytes_per_s'), [
+                'objects_per_s', 'bytes_per_s', 'of_fastest'), [
             (figure.verb, base.Size(figure.object_bytes), figure.threads,
              figure.count, round(figure.elapsed_s, 3),
              round(figure.objects_per_s, 1),
              base.Size(int(figure.bytes_per_s)
-                       if figure.verb in ('put', 'get') else None))
+                       if figure.verb in ('put', 'get') else None),
+             Bar(figure.bytes_per_s / fastest[figure.verb]
+                 if figure.verb in ('put', 'get') else None))
             for figure in figures]
+
+
+class Bar(columns.FormattableColumn):
+    """A part of one: a bar for people, the number for programs."""
+
+    WIDTH = 20
+    _EIGHTHS = ' \u258f\u258e\u258d\u258c\u258b\u258a\u2589\u2588'
+
+    def human_readable(self) -> str:
+        if self._value is None:
+            return ''
+        whole, part = divmod(round(self._value * 8 * self.WIDTH), 8)
+        if not (sys.stdout.encoding or '').lower().startswith('utf'):
+            return '#' * max(1, whole)
+        bar = self._EIGHTHS[8] * whole + (self._EIGHTHS[part] if part else '')
+        return bar or self._EIGHTHS[1]
+
+    def machine_readable(self) -> float | None:
+        return self._value and round(self._value, 3)
