@@ -15,6 +15,7 @@
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.store.object_store import ObjectStore
 from tests.stores import stores
 from tests.stores.servers import base
 
@@ -191,6 +192,21 @@ def test_reading_goes_on_where_it_has_failed(prepared):
                 failures += 1
     assert failures == 1
     assert found == DATA
+
+
+@pytest.mark.parametrize('verb', ['PUT', 'GET'])
+@pytest.mark.parametrize('times', [1, 2])
+def test_each_request_that_is_made_again_is_counted(prepared, verb, times):
+    """As many as the server has turned away."""
+    driver, proxy, store = prepared
+    rule = proxy.inject('answer', status=503, body=b'',
+                        match=f'^{verb} .*-00001', times=times)
+    objects = ObjectStore(driver, store.container, sleep=lambda wait_s: None)
+    objects.put_bytes(NAME, DATA)
+    with objects.reader(NAME) as reader:
+        assert reader.read(len(DATA)) == DATA
+
+    assert driver.tally.retries == rule.fired == times
 
 
 def test_a_dripping_server_gives_the_right_bytes(faulty):
