@@ -20,14 +20,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from cliff import lister
 from cliff import show
 
-from chunked_backup import errors
 from chunked_backup.cmd import base
+from chunked_backup.cmd import records
+from chunked_backup.cmd.records import EXIT_DAMAGED
 
 EXIT_PROBLEMS = 3
-EXIT_DAMAGED = errors.CorruptBackup.exit_code
 
 BACKUP_HELP = ('a name, for the newest backup of it; the id of a backup, '
                'the beginning of one if no other has it, or "latest"')
@@ -36,9 +35,9 @@ BACKUP_HELP = ('a name, for the newest backup of it; the id of a backup, '
 class TreeCommand(base.Command):
     """A command that works on trees."""
 
-    def tree_service(self, parsed_args: argparse.Namespace,
-                     progress: str | None = None) -> Any:
-        """The service of the configured repository.
+    def service(self, parsed_args: argparse.Namespace,
+                progress: str | None = None) -> Any:
+        """The tree service of the configured repository.
 
         :param progress: what the progress bar says, or None for none.
         """
@@ -85,7 +84,7 @@ class BackupTree(TreeCommand, show.ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        service = self.tree_service(parsed_args, 'Backing up')
+        service = self.service(parsed_args, 'Backing up')
         from chunked_backup.engines.levels import LevelPolicy
         from chunked_backup.hosts.standalone.tree_service import load_engine
 
@@ -156,7 +155,7 @@ class RestoreTree(TreeCommand, show.ShowOne):
         from chunked_backup.trees.selection import Selection
         from chunked_backup.trees.target import TreeTarget
 
-        service = self.tree_service(parsed_args, 'Restoring')
+        service = self.service(parsed_args, 'Restoring')
         backup = service.find(parsed_args.backup, parsed_args.at)
         selection = Selection(map(os.fsencode, parsed_args.paths))
         totals = service.restore(
@@ -179,42 +178,25 @@ class RestoreTree(TreeCommand, show.ShowOne):
         })
 
 
-class VerifyTree(TreeCommand, lister.Lister):
+class VerifyTree(TreeCommand, records.Verify):
     """Read backups back and check every file of them."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument('backup', metavar='BACKUP', nargs='?',
-                           help=BACKUP_HELP)
-        which.add_argument('--all', action='store_true',
-                           help='every available backup')
-        return parser
+    backup_help = BACKUP_HELP
+    columns = ('id', 'name', 'result', 'files', 'size', 'problem')
 
-    def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        service = self.tree_service(parsed_args, 'Verifying')
-        if parsed_args.all:
-            backups = [backup for backup in service.backups()
-                       if backup.status == 'available']
-        else:
-            backups = [service.find(parsed_args.backup)]
-        return (('id', 'name', 'result', 'files', 'size', 'problem'),
-                [self._verify(service, backup) for backup in backups])
+    def verify(self, service: Any, backup: Any) -> tuple[Any, ...]:
+        totals = service.verify(backup)
+        if not totals.damaged:
+            return self.row(backup, 'sound', totals.files, totals.bytes, '')
+        self.exit_code = EXIT_DAMAGED
+        return self.row(backup, 'damaged', totals.files, totals.bytes,
+                        f'{totals.damaged} files cannot be restored')
 
-    def _verify(self, service: Any, backup: Any) -> tuple:
-        try:
-            totals = service.verify(backup)
-        except errors.CorruptBackup as exc:
-            self.exit_code = EXIT_DAMAGED
-            return (backup.id, backup.name, 'damaged', None, base.Size(None),
-                    str(exc))
-        if totals.damaged:
-            self.exit_code = EXIT_DAMAGED
-            return (backup.id, backup.name, 'damaged', totals.files,
-                    base.Size(totals.bytes),
-                    f'{totals.damaged} files cannot be restored')
-        return (backup.id, backup.name, 'sound', totals.files,
-                base.Size(totals.bytes), '')
+    def row(self, backup: Any, result: str, count: int | None,
+            read_bytes: int | None, problem: str) -> tuple[Any, ...]:
+        backup_id, *rest = super().row(backup, result, count, read_bytes,
+                                       problem)
+        return backup_id, backup.name, *rest
 
 
 class StreamTree(TreeCommand):
@@ -230,7 +212,7 @@ class StreamTree(TreeCommand):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        service = self.tree_service(parsed_args)
+        service = self.service(parsed_args)
         for piece in service.stream(service.find(parsed_args.backup)):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()

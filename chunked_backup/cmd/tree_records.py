@@ -23,6 +23,7 @@ from cliff import show
 
 from chunked_backup import errors
 from chunked_backup.cmd import base
+from chunked_backup.cmd import records
 from chunked_backup.cmd.tree import BACKUP_HELP
 from chunked_backup.cmd.tree import TreeCommand
 
@@ -49,7 +50,7 @@ class ListTrees(TreeCommand, lister.Lister):
               base.Size(backup.totals.get('bytes')),
               base.Size(backup.totals.get('stored_bytes')),
               backup.totals.get('problems'), backup.source)
-             for backup in self.tree_service(parsed_args).backups(
+             for backup in self.service(parsed_args).backups(
                  parsed_args.name)])
 
 
@@ -65,7 +66,7 @@ class ShowTree(TreeCommand, show.ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        service = self.tree_service(parsed_args)
+        service = self.service(parsed_args)
         backup = service.find(parsed_args.backup)
         if parsed_args.path is not None:
             return base.columns_of(_path_of(service, backup, parsed_args.path))
@@ -92,7 +93,7 @@ class DiffTrees(TreeCommand, lister.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         from chunked_backup.jobs.tree_diff import differences
 
-        service = self.tree_service(parsed_args)
+        service = self.service(parsed_args)
         old = service.records(service.find(parsed_args.old))
         new = service.records(service.find(parsed_args.new))
         return (('change', 'path', 'what'),
@@ -100,25 +101,14 @@ class DiffTrees(TreeCommand, lister.Lister):
                  for each in differences(old, new)])
 
 
-class DeleteTree(TreeCommand, lister.Lister):
+class DeleteTree(TreeCommand, records.Delete):
     """Delete a backup."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument('backup', metavar='BACKUP', help=BACKUP_HELP)
-        parser.add_argument('--cascade', action='store_true',
-                            help='and all backups that are built on it')
-        parser.add_argument(
-            '--force', action='store_true',
-            help='even if it is being written, or its writer was killed')
-        return parser
+    backup_help = BACKUP_HELP
+    columns = ('id', 'name', 'level')
 
-    def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        service = self.tree_service(parsed_args)
-        deleted = service.delete(service.find(parsed_args.backup),
-                                 parsed_args.cascade, parsed_args.force)
-        return ('id', 'name', 'level'), [
-            (backup.id, backup.name, backup.level) for backup in deleted]
+    def row(self, backup: Any) -> tuple[Any, ...]:
+        return backup.id, backup.name, backup.level
 
 
 class PruneTrees(TreeCommand, lister.Lister):
@@ -150,7 +140,7 @@ class PruneTrees(TreeCommand, lister.Lister):
             raise errors.InvalidInput(
                 reason='give at least one rule, such as --keep-last 7; '
                        'without any, all backups would go')
-        service = self.tree_service(parsed_args)
+        service = self.service(parsed_args)
         rows = []
         for each in service.prune(keep, parsed_args.name, parsed_args.yes):
             verb = 'deleted' if parsed_args.yes else 'would be deleted'

@@ -20,6 +20,7 @@ from cliff import show
 
 from chunked_backup import errors
 from chunked_backup.cmd import base
+from chunked_backup.cmd import records
 
 EXIT_SALVAGED = 3
 
@@ -215,57 +216,26 @@ class ShowBackup(base.Command, show.ShowOne):
         return {'map': VolumeMap((ranges, chain))} if parsed_args.map else {}
 
 
-class VerifyBackups(base.Command, lister.Lister):
+class VerifyBackups(records.Verify):
     """Read backups back and check every block of them."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument('backup', metavar='BACKUP', nargs='?',
-                           help=_BACKUP_HELP)
-        which.add_argument('--all', action='store_true',
-                           help='every available backup')
-        return parser
+    backup_help = _BACKUP_HELP
+    columns = ('id', 'result', 'objects', 'fetched', 'problem')
 
-    def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        service = self.service(parsed_args, 'Verifying')
-        if parsed_args.all:
-            backups = [backup for backup in service.backups()
-                       if backup.status == 'available']
-        else:
-            backups = [service.find(parsed_args.backup)]
-        return (('id', 'result', 'objects', 'fetched', 'problem'),
-                [self._verify(service, backup) for backup in backups])
-
-    def _verify(self, service: Any, backup: Any) -> tuple:
-        try:
-            summary = service.verify(backup)
-        except errors.CorruptBackup as exc:
-            self.exit_code = exc.exit_code
-            return backup.id, 'damaged', None, base.Size(None), str(exc)
-        return (backup.id, 'sound', summary.object_count,
-                base.Size(summary.fetched_bytes), '')
+    def verify(self, service: Any, backup: Any) -> tuple[Any, ...]:
+        summary = service.verify(backup)
+        return self.row(backup, 'sound', summary.object_count,
+                        summary.fetched_bytes, '')
 
 
-class DeleteBackup(base.Command, lister.Lister):
+class DeleteBackup(records.Delete):
     """Delete a backup."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument('backup', metavar='BACKUP', help=_BACKUP_HELP)
-        parser.add_argument('--cascade', action='store_true',
-                            help='and all backups that depend on it')
-        parser.add_argument(
-            '--force', action='store_true',
-            help='even if it is being written, or its writer was killed')
-        return parser
+    backup_help = _BACKUP_HELP
+    columns = ('id', 'name')
 
-    def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        service = self.service(parsed_args)
-        deleted = service.delete(service.find(parsed_args.backup),
-                                 parsed_args.cascade, parsed_args.force)
-        return ('id', 'name'), [(backup.id, backup.display_name)
-                                for backup in deleted]
+    def row(self, backup: Any) -> tuple[Any, ...]:
+        return backup.id, backup.display_name
 
 
 class VolumeMap(base.columns.FormattableColumn):

@@ -1,0 +1,100 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the commands on backups of both kinds, volumes and trees, share."""
+
+import argparse
+from typing import Any
+
+from cliff import lister
+
+from chunked_backup import errors
+from chunked_backup.cmd import base
+
+EXIT_DAMAGED = errors.CorruptBackup.exit_code
+
+
+class Verify(base.Command, lister.Lister):
+    """Read backups back and check them.
+
+    Subclasses say how: ``verify`` gives the row of one backup.
+    """
+
+    #: How a backup may be named, for --help.
+    backup_help: str
+    columns: tuple[str, ...]
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument('backup', metavar='BACKUP', nargs='?',
+                           help=self.backup_help)
+        which.add_argument('--all', action='store_true',
+                           help='every available backup')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        service = self.service(parsed_args, 'Verifying')
+        if parsed_args.all:
+            backups = [backup for backup in service.backups()
+                       if backup.status == 'available']
+        else:
+            backups = [service.find(parsed_args.backup)]
+        return self.columns, [self._verify(service, backup)
+                              for backup in backups]
+
+    def _verify(self, service: Any, backup: Any) -> tuple[Any, ...]:
+        try:
+            return self.verify(service, backup)
+        except errors.CorruptBackup as exc:
+            self.exit_code = EXIT_DAMAGED
+            return self.row(backup, 'damaged', None, None, str(exc))
+
+    def verify(self, service: Any, backup: Any) -> tuple[Any, ...]:
+        """The row of a backup.
+
+        :raises CorruptBackup: it cannot be read at all.
+        """
+        raise NotImplementedError
+
+    def row(self, backup: Any, result: str, count: int | None,
+            read_bytes: int | None, problem: str) -> tuple[Any, ...]:
+        """:param count: of what was read, objects or files."""
+        return backup.id, result, count, base.Size(read_bytes), problem
+
+
+class Delete(base.Command, lister.Lister):
+    """Delete a backup."""
+
+    #: How a backup may be named, for --help.
+    backup_help: str
+    columns: tuple[str, ...]
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('backup', metavar='BACKUP', help=self.backup_help)
+        parser.add_argument('--cascade', action='store_true',
+                            help='and all backups that are built on it')
+        parser.add_argument(
+            '--force', action='store_true',
+            help='even if it is being written, or its writer was killed')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        service = self.service(parsed_args)
+        deleted = service.delete(service.find(parsed_args.backup),
+                                 parsed_args.cascade, parsed_args.force)
+        return self.columns, [self.row(backup) for backup in deleted]
+
+    def row(self, backup: Any) -> tuple[Any, ...]:
+        """What is shown of a backup that was deleted."""
+        raise NotImplementedError
