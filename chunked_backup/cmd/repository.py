@@ -36,10 +36,8 @@ class RebuildCatalogue(base.Command, lister.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         from chunked_backup.hosts.standalone.rebuild import Outcome
         from chunked_backup.hosts.standalone.rebuild import rebuild
-        from chunked_backup.hosts.standalone.tree_rebuild import rebuild_trees
 
-        service = self.service(parsed_args)
-        findings = rebuild(service.driver) + rebuild_trees(service.driver)
+        findings = rebuild(self.service(parsed_args).driver)
         if any(finding.outcome in (Outcome.DAMAGED, Outcome.LOST)
                for finding in findings):
             self.exit_code = errors.CorruptBackup.exit_code

@@ -18,7 +18,7 @@ import shutil
 import pytest
 
 from chunked_backup.engines.levels import LevelPolicy
-from chunked_backup.hosts.standalone import tree_service
+from chunked_backup.hosts.standalone import tree_job
 from chunked_backup.hosts.standalone.tree_service import TreeService
 from chunked_backup.hosts.standalone.tree_service import load_engine
 from chunked_backup.jobs import tree_backup
@@ -109,7 +109,7 @@ def test_a_change_is_restored_at_every_level(repository, tmp_path, name,
     'rename, then change', 'delete and recreate a file'])
 def test_files_that_span_segments(repository, tmp_path, name, segment_bytes,
                                   monkeypatch):
-    monkeypatch.setattr(tree_service, 'TreeSettings', functools.partial(
+    monkeypatch.setattr(tree_job, 'TreeSettings', functools.partial(
         TreeSettings, segment_bytes=segment_bytes))
     source = tmp_path / 'source'
     mutations.build(source)

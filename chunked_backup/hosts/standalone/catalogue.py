@@ -18,7 +18,7 @@ one, its sign of life, which is written again and again.
 """
 
 import math
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from oslo_log import log as logging
 
@@ -26,26 +26,32 @@ from chunked_backup import errors
 from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.hosts.standalone.record import InvalidRecord
 from chunked_backup.hosts.standalone.record import Record
+from chunked_backup.hosts.standalone.tree_record import TreeBackup
 from chunked_backup.store.object_store import ObjectStore
 
 LOG = logging.getLogger(__name__)
 
+#: How a user names the newest backup.
+LATEST = 'latest'
+
 #: What the names of records of volumes, and of trees, begin with.
-VOLUMES = 'chunked_backup_record_'
-TREES = 'chunked_backup_tree_'
+_VOLUMES = 'chunked_backup_record_'
+_TREES = 'chunked_backup_tree_'
 _ALIVE = 'chunked_backup_alive_'
 _LARGEST_RECORD_BYTES = 1 << 20
 
 
-class Catalogue:
+Kept = TypeVar('Kept', bound=Record)
+
+
+class Catalogue(Generic[Kept]):
     """All records of one kind in the repository behind a driver.
 
     :param kind: the class of the records.
     :param prefix: the beginning of their objects' names.
     """
 
-    def __init__(self, driver: Any, kind: type[Record] = Backup,
-                 prefix: str = VOLUMES) -> None:
+    def __init__(self, driver: Any, kind: type[Kept], prefix: str) -> None:
         self._kind = kind
         self._prefix = prefix
         self._store = ObjectStore(driver, driver.catalogue_container)
@@ -54,11 +60,11 @@ class Catalogue:
         """Make the place for records, if need be."""
         self._store.create()
 
-    def save(self, backup: Record) -> None:
+    def save(self, backup: Kept) -> None:
         """Store a record durably, in place of an older one."""
         self._store.put_bytes(self._prefix + backup.id, backup.to_json())
 
-    def load(self, backup_id: str) -> Any:
+    def load(self, backup_id: str) -> Kept:
         """:raises BackupNotFound: there is no such record.
         :raises CorruptBackup: it cannot be read.
         """
@@ -83,6 +89,24 @@ class Catalogue:
                        'chunked-backup repository rebuild makes a new one'
             ) from exc
 
+    def find(self, beginning: str) -> Kept:
+        """The record whose id is that, or alone begins so.
+
+        :raises BackupNotFound: there is none.
+        :raises AmbiguousBackup: there are several.
+        :raises CorruptBackup: it cannot be read.
+        """
+        ids = [backup_id for backup_id in self.ids()
+               if beginning and backup_id.startswith(beginning)]
+        if beginning in ids:
+            ids = [beginning]
+        if not ids:
+            raise errors.BackupNotFound(name=beginning)
+        if len(ids) > 1:
+            raise errors.AmbiguousBackup(name=beginning,
+                                         matches=', '.join(ids))
+        return self.load(ids[0])
+
     def ids(self) -> list[str]:
         """The ids of all records, sorted."""
         return self._names(self._prefix)
@@ -94,7 +118,7 @@ class Catalogue:
             return []  # nothing was ever backed up here
         return sorted(name.removeprefix(prefix) for name in names)
 
-    def backups(self) -> list[Any]:
+    def backups(self) -> list[Kept]:
         """All records that can be read, oldest first; the others are logged
         and left out."""
         backups = []
@@ -129,7 +153,8 @@ class Catalogue:
         where there is neither."""
         ages = (self._age_s(self._prefix + backup_id),
                 self.age_of_life_s(backup_id))
-        return None if None in ages else min(ages)
+        known = [age_s for age_s in ages if age_s is not None]
+        return min(known) if len(known) == len(ages) else None
 
     def age_of_life_s(self, backup_id: str) -> float | None:
         """The same of the sign of life alone."""
@@ -137,8 +162,18 @@ class Catalogue:
 
     def is_own(self, name: str) -> bool:
         """Whether an object of that name would be the catalogue's."""
-        return name.startswith((VOLUMES, TREES, _ALIVE))
+        return name.startswith((_VOLUMES, _TREES, _ALIVE))
 
     def _age_s(self, name: str) -> float | None:
         ages = self._store.ages(name)
         return None if ages is None else ages.get(name, math.inf)
+
+
+def of_volumes(driver: Any) -> Catalogue[Backup]:
+    """The records of volumes in the repository behind a driver."""
+    return Catalogue(driver, Backup, _VOLUMES)
+
+
+def of_trees(driver: Any) -> Catalogue[TreeBackup]:
+    """The records of trees in the repository behind a driver."""
+    return Catalogue(driver, TreeBackup, _TREES)

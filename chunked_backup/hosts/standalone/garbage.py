@@ -34,9 +34,8 @@ from chunked_backup import errors
 from chunked_backup import formats
 from chunked_backup.formats.tree_v1 import names as tree_names
 from chunked_backup.hosts.standalone import writer
-from chunked_backup.hosts.standalone.catalogue import TREES
 from chunked_backup.hosts.standalone.catalogue import Catalogue
-from chunked_backup.hosts.standalone.tree_record import TreeBackup
+from chunked_backup.hosts.standalone.catalogue import of_trees
 from chunked_backup.jobs.delete import remove_leftovers
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
@@ -89,11 +88,11 @@ def collect(driver: Any, grace_s: float = GRACE_S,
     return findings + list(rest.signs_of_life())
 
 
-def kinds(driver: Any) -> list[tuple[Catalogue, ModuleType]]:
+def kinds(driver: Any) -> list[tuple[Catalogue[Any], ModuleType]]:
     """What there are backups of in a repository, volumes and trees: their
     records, and how their objects are named."""
     return [(driver.host.catalogue, formats.names),
-            (Catalogue(driver, TreeBackup, TREES), tree_names)]
+            (of_trees(driver), tree_names)]
 
 
 def _names(driver: Any, container: str) -> frozenset[str]:
@@ -136,8 +135,8 @@ class _Collector(_Ages):
         name.
     """
 
-    def __init__(self, driver: Any, catalogue: Catalogue, naming: ModuleType,
-                 grace_s: float, dry_run: bool) -> None:
+    def __init__(self, driver: Any, catalogue: Catalogue[Any],
+                 naming: ModuleType, grace_s: float, dry_run: bool) -> None:
         super().__init__(grace_s, dry_run)
         self.catalogue = catalogue
         self.naming = naming

@@ -20,7 +20,7 @@ from oslo_log import log as logging
 
 from chunked_backup import errors
 from chunked_backup import host
-from chunked_backup.hosts.standalone.catalogue import Catalogue
+from chunked_backup.hosts.standalone import catalogue
 from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import BackupSummary
@@ -42,7 +42,7 @@ class StandaloneHost(host.Host):
                  report: Callable[[Backup, int, int], None] | None = None
                  ) -> None:
         super().__init__(driver)
-        self.catalogue = Catalogue(driver)
+        self.catalogue = catalogue.of_volumes(driver)
         self.report = report
         self._shown_s = time.monotonic()
         self._has_shown = False

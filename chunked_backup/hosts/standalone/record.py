@@ -14,8 +14,11 @@
 
 import dataclasses
 import json
+import types
+import typing
 from typing import Any, Self
 
+from chunked_backup import errors
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import Status
 
@@ -26,8 +29,22 @@ class InvalidRecord(Exception):
     """What is stored is no record."""
 
 
+@dataclasses.dataclass
 class Record:
-    """What is kept of a backup, as JSON; subclasses are dataclasses."""
+    """What is kept of a backup of either kind, as JSON.
+
+    :param writer: the process that writes or has written it; see ``writer``.
+    """
+
+    id: str
+    _: dataclasses.KW_ONLY
+    parent_id: str | None = None
+    status: str = Status.CREATING
+    created_at: str = ''
+    container: str | None = None
+    writer: str | None = None
+    manifest_sha256: str | None = None
+    fail_reason: str | None = None
 
     def to_json(self) -> bytes:
         fields = {'version': _VERSION, **dataclasses.asdict(self)}
@@ -46,7 +63,7 @@ class Record:
             raise InvalidRecord('its version is unknown')
         for field in dataclasses.fields(cls):
             value = fields.get(field.name)
-            if not isinstance(value, field.type) or isinstance(value, bool):
+            if not _is_of(value, field.type) or isinstance(value, bool):
                 raise InvalidRecord(f'{field.name} is {value!r}')
         # Fields of later releases are left out.
         return cls(**{field.name: fields[field.name]
@@ -64,32 +81,23 @@ class Backup(Record):
     :param service_metadata: the beginning of all its object names.
     :param service: the class that wrote it.
     :param source: the path it was made from.
-    :param writer: the process that writes or has written it; see ``writer``.
     :param volume_bytes: the size of the volume.
     :param changed_bytes: how much of the volume its own objects hold.
     :param stored_bytes: how much its data objects take.
     """
 
-    id: str
     volume_id: str
-    parent_id: str | None = None
-    status: str = Status.CREATING
-    created_at: str = ''
     display_name: str | None = None
     display_description: str | None = None
-    container: str | None = None
     service_metadata: str | None = None
     service: str | None = None
     availability_zone: str | None = None
     source: str | None = None
-    writer: str | None = None
     object_count: int | None = None
     volume_bytes: int | None = None
     changed_bytes: int | None = None
     stored_bytes: int | None = None
-    manifest_sha256: str | None = None
     digest_table_sha256: str | None = None
-    fail_reason: str | None = None
 
     def __getitem__(self, key: str) -> Any:
         return getattr(self, key)
@@ -107,3 +115,21 @@ class Backup(Record):
             created_at=self.created_at, status=self.status,
             manifest_sha256=self.manifest_sha256,
             digest_table_sha256=self.digest_table_sha256)
+
+
+def require_available(backup: Record, wanted: str) -> None:
+    """See that a backup of either kind is complete.
+
+    :param wanted: what is to be done with it, as a participle.
+    :raises BackupNotRestorable: it is not.
+    """
+    if backup.status != Status.AVAILABLE:
+        raise errors.BackupNotRestorable(backup_id=backup.id,
+                                         status=backup.status, wanted=wanted)
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Whether a value has the type of a field; of a dict, it alone."""
+    if isinstance(kind, types.GenericAlias):
+        kind = typing.get_origin(kind)
+    return isinstance(value, kind)

@@ -23,16 +23,17 @@ from chunked_backup import errors
 from chunked_backup.endpoints.marked import NOTE
 from chunked_backup.flow.failure import reason_of
 from chunked_backup.hosts.standalone import writer
+from chunked_backup.hosts.standalone.catalogue import LATEST
+from chunked_backup.hosts.standalone.deletion import Deletion
 from chunked_backup.hosts.standalone.host import StandaloneHost
 from chunked_backup.hosts.standalone.record import Backup
+from chunked_backup.hosts.standalone.record import require_available
 from chunked_backup.hosts.standalone.resume import adopt
 from chunked_backup.hosts.standalone.resume import take_over
 from chunked_backup.hosts.standalone.target import open_target
 from chunked_backup.model import MappedRange
 from chunked_backup.model import RestoreSummary
 from chunked_backup.model import Status
-
-LATEST = 'latest'
 
 
 class VolumeService:
@@ -49,6 +50,8 @@ class VolumeService:
         self.driver = driver
         driver.host = StandaloneHost(driver, report)
         self._catalogue = driver.host.catalogue
+        self._deletion = Deletion(self._catalogue, driver.delete_backup,
+                                  'volume delete')
 
     def backup(self, path: str, volume_id: str | None = None,
                name: str | None = None, description: str | None = None,
@@ -77,7 +80,7 @@ class VolumeService:
                 self._require_parent(backup)
                 self.driver.backup(backup, volume_file)
             except BaseException as exc:
-                self._discard(backup, exc)
+                self._deletion.discard(backup, exc)
                 raise
         return backup
 
@@ -96,7 +99,7 @@ class VolumeService:
             try:
                 self.driver.backup(backup, volume_file, resume=True)
             except BaseException as exc:
-                self._discard(backup, exc)
+                self._deletion.discard(backup, exc)
                 raise
         return backup
 
@@ -109,7 +112,7 @@ class VolumeService:
             listed in the summary.
         :raises TargetIncomplete: what was there is overwritten in part.
         """
-        _require_available(backup, 'restored')
+        require_available(backup, 'restored')
         with open_target(path, force, backup.id) as target:
             backup.status = Status.RESTORING
             try:
@@ -123,38 +126,25 @@ class VolumeService:
 
     def map(self, backup: Backup) -> list[MappedRange]:
         """Which backup of its chain provides which part of the volume."""
-        _require_available(backup, 'mapped')
+        require_available(backup, 'mapped')
         return self.driver.map_backup(backup)
 
     def verify(self, backup: Backup) -> RestoreSummary:
         """Read a backup back and check all of it."""
-        _require_available(backup, 'verified')
+        require_available(backup, 'verified')
         return self.driver.verify_backup(backup)
 
     def delete(self, backup: Backup, cascade: bool = False,
                force: bool = False) -> list[Backup]:
         """Delete a backup.
 
-        :param cascade: and all that depend on it, those first.
+        :param cascade: and all that are built on it, those first.
         :param force: even one that is being written; its writer stops.
         :returns: what was deleted.
-        :raises BackupInUse: others depend on it, or it is being written.
+        :raises BackupInUse: others are built on it, or it is being
+            written.
         """
-        doomed = self._with_dependents(backup)
-        if len(doomed) > 1 and not cascade:
-            raise errors.BackupInUse(
-                backup_id=backup.id,
-                reason=f'{len(doomed) - 1} other backups depend on it; '
-                       '--cascade deletes them, too')
-        for each in doomed:
-            if each.status == Status.CREATING and not force:
-                raise errors.BackupInUse(
-                    backup_id=each.id, reason='it is being written, or its '
-                    'writer was killed; --force deletes it')
-        ids = {each.id for each in doomed}
-        for each in doomed:
-            self._delete_one(each, ids)
-        return doomed
+        return self._deletion.delete(backup, cascade, force)
 
     def backups(self) -> list[Backup]:
         """All backups, oldest first."""
@@ -179,15 +169,7 @@ class VolumeService:
             if not available:
                 raise errors.BackupNotFound(name=name)
             return available[-1]
-        ids = [backup_id for backup_id in self._catalogue.ids()
-               if name and backup_id.startswith(name)]
-        if name in ids:
-            ids = [name]
-        if not ids:
-            raise errors.BackupNotFound(name=name)
-        if len(ids) > 1:
-            raise errors.AmbiguousBackup(name=name, matches=', '.join(ids))
-        return self._catalogue.load(ids[0])
+        return self._catalogue.find(name)
 
     def _parent_id(self, volume_id: str, incremental: bool,
                    parent: str | None) -> str | None:
@@ -209,80 +191,21 @@ class VolumeService:
         return usable[-1]
 
     def _require_parent(self, backup: Backup) -> None:
-        """See that nobody deletes the parent. Who does says so first and then
-        looks for children, and this child has its record by now: of two that
-        come at the same time, at least one sees the other.
+        """See that nobody deletes the parent; see ``deletion``.
 
         :raises FullBackupRequired: somebody does.
         """
-        if backup.parent_id is None:
-            return
-        try:
-            status = self._catalogue.load(backup.parent_id).status
-        except errors.BackupNotFound:
-            status = Status.DELETED
+        status = self._deletion.status_of_parent(backup)
         if status != Status.AVAILABLE:
             raise errors.FullBackupRequired(
                 volume_id=backup.volume_id, reason=f'the parent '
                 f'{backup.parent_id} has the status "{status}" by now')
-
-    def _discard(self, backup: Backup, cause: BaseException) -> None:
-        """Leave nothing of a backup that did not come to be."""
-        if getattr(cause, '__notes__', None):
-            return  # the job could not clean up; the record shows it
-        try:
-            self.driver.delete_backup(backup)
-            self._catalogue.remove(backup.id)
-        except errors.ChunkedBackupError as exc:
-            cause.add_note(f'what it wrote could not be removed: {exc}; '
-                           f'chunked-backup volume delete {backup.id} '
-                           '--force removes it')
-
-    def _with_dependents(self, backup: Backup) -> list[Backup]:
-        """A backup behind all that depend on it."""
-        children: dict[str | None, list[Backup]] = {}
-        for each in self.backups():
-            children.setdefault(each.parent_id, []).append(each)
-        found = {backup.id: backup}
-        pending = [backup.id]
-        while pending:
-            for child in children.get(pending.pop(), []):
-                if child.id not in found:
-                    found[child.id] = child
-                    pending.append(child.id)
-        return list(reversed(found.values()))
-
-    def _delete_one(self, backup: Backup, doomed: set[str]) -> None:
-        before, backup.status = backup.status, Status.DELETING
-        self._catalogue.save(backup)
-        # One that has begun meanwhile; see _require_parent.
-        if any(each.parent_id == backup.id and each.id not in doomed
-               for each in self.backups()):
-            backup.status = before
-            self._catalogue.save(backup)
-            raise errors.BackupInUse(
-                backup_id=backup.id,
-                reason='a backup that depends on it has just begun')
-        try:
-            self.driver.delete_backup(backup)
-        except errors.ChunkedBackupError as exc:
-            backup.status = Status.ERROR
-            backup.fail_reason = str(exc)
-            self._catalogue.save(backup)
-            raise
-        self._catalogue.remove(backup.id)
 
 
 def volume_id_of(path: str) -> str:
     """A volume's id: always the same for the same path."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL,
                           'file://' + os.path.realpath(path)))
-
-
-def _require_available(backup: Backup, wanted: str) -> None:
-    if backup.status != Status.AVAILABLE:
-        raise errors.BackupNotRestorable(backup_id=backup.id,
-                                         status=backup.status, wanted=wanted)
 
 
 def _open_volume(path: str) -> Any:

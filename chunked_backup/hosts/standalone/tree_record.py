@@ -16,7 +16,6 @@ import dataclasses
 import datetime
 
 from chunked_backup.hosts.standalone.record import Record
-from chunked_backup.model import Status
 
 
 @dataclasses.dataclass
@@ -26,25 +25,16 @@ class TreeBackup(Record):
     :param name: what its user calls the chain.
     :param source: the path it was made from; ``host`` is the machine.
     :param level: how many backups it is built on.
-    :param writer: the process that writes or has written it.
     :param totals: see ``jobs.tree_backup.Totals``.
     """
 
-    id: str
     name: str
-    parent_id: str | None = None
-    status: str = Status.CREATING
-    created_at: str = ''
-    container: str | None = None
     prefix: str | None = None
     engine: str = ''
     source: str = ''
     host: str = ''
     level: int = 0
-    writer: str | None = None
-    totals: dict = dataclasses.field(default_factory=dict)
-    manifest_sha256: str | None = None
-    fail_reason: str | None = None
+    totals: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def volume_id(self) -> str:

@@ -14,7 +14,6 @@
 
 import contextlib
 import datetime
-import math
 import os
 import socket
 import time
@@ -27,22 +26,21 @@ from oslo_log import log as logging
 from chunked_backup import errors
 from chunked_backup import loader
 from chunked_backup import metrics
-from chunked_backup.blocks import codecs
 from chunked_backup.engine import BackupEngine
 from chunked_backup.engines.levels import LevelPolicy
 from chunked_backup.engines.levels import Rung
-from chunked_backup.flow.executors import Workers
-from chunked_backup.flow.executors import open_workers
-from chunked_backup.flow.monitor import Monitor
-from chunked_backup.flow.rate import RateLimit
 from chunked_backup.formats.tree_v1 import Record
 from chunked_backup.formats.tree_v1 import TreeManifest
 from chunked_backup.formats.tree_v1 import names
-from chunked_backup.hosts.standalone import catalogue
 from chunked_backup.hosts.standalone import retention
 from chunked_backup.hosts.standalone import writer
-from chunked_backup.hosts.standalone.catalogue import Catalogue
+from chunked_backup.hosts.standalone.catalogue import LATEST
+from chunked_backup.hosts.standalone.catalogue import of_trees
+from chunked_backup.hosts.standalone.deletion import Deletion
 from chunked_backup.hosts.standalone.host import SIGN_OF_LIFE_S
+from chunked_backup.hosts.standalone.record import require_available
+from chunked_backup.hosts.standalone.tree_job import TreeJob
+from chunked_backup.hosts.standalone.tree_job import open_job
 from chunked_backup.hosts.standalone.tree_record import TreeBackup
 from chunked_backup.jobs import tree_level
 from chunked_backup.jobs.tree_backup import OpenTree
@@ -51,8 +49,6 @@ from chunked_backup.jobs.tree_backup import preview
 from chunked_backup.jobs.tree_check import check_tree
 from chunked_backup.jobs.tree_level import NewLevel
 from chunked_backup.jobs.tree_level import StoredChain
-from chunked_backup.jobs.tree_level import StoredLevel
-from chunked_backup.jobs.tree_level import TreeSettings
 from chunked_backup.jobs.tree_restore import OpenTarget
 from chunked_backup.jobs.tree_restore import RestoreTotals
 from chunked_backup.jobs.tree_restore import VerifyTarget
@@ -63,9 +59,8 @@ from chunked_backup.trees.entry import Entry
 
 LOG = logging.getLogger(__name__)
 
-LATEST = 'latest'
-
 Report = Callable[[bytes, str], None]
+Progress = Callable[[TreeBackup, int, None], None]
 
 
 class TreeService:
@@ -76,10 +71,11 @@ class TreeService:
     :param report: told of what is wrong with single files: (path, reason).
     """
 
-    def __init__(self, driver: Any, progress: Callable | None = None,
+    def __init__(self, driver: Any, progress: Progress | None = None,
                  report: Report = lambda *_: None) -> None:
         self.driver = driver
-        self.catalogue = Catalogue(driver, TreeBackup, catalogue.TREES)
+        self.catalogue = of_trees(driver)
+        self._deletion = Deletion(self.catalogue, self._remove, 'tree delete')
         self._report = report
         self._progress = progress
         self._shown_s = time.monotonic()
@@ -103,7 +99,7 @@ class TreeService:
         parent = self.parent(name, engine, policy)
         backup = TreeBackup(
             id=str(uuid.uuid4()), name=name,
-            parent_id=parent and parent.id,
+            parent_id=parent.id if parent else None,
             level=parent.level + 1 if parent else 0,
             created_at=str(datetime.datetime.now(datetime.UTC)),
             engine=engine.name, source=os.path.realpath(path),
@@ -117,7 +113,7 @@ class TreeService:
             self.catalogue.save(backup)
             self._write(backup, parent, open_tree, engine)
         except BaseException as exc:
-            self._discard(backup, exc)
+            self._deletion.discard(backup, exc)
             raise
         return backup
 
@@ -131,7 +127,7 @@ class TreeService:
             (Rung(each.id, each.parent_id, each.level, each.created)
              for each in usable.values()),
             datetime.datetime.now(datetime.UTC))
-        return rung and usable[rung.id]
+        return usable[rung.id] if rung else None
 
     def preview(self, open_tree: OpenTree, name: str, engine: BackupEngine,
                 policy: LevelPolicy) -> tuple[TreeBackup | None, Totals]:
@@ -140,9 +136,9 @@ class TreeService:
         :returns: the parent it would have, and what it would read.
         """
         parent = self.parent(name, engine, policy)
-        with self._work() as (workers, monitor, _):
-            chain = parent and self._chain(parent, monitor)
-            return parent, preview(open_tree, chain, workers, monitor,
+        with self._job() as job:
+            chain = job.chain(parent) if parent else None
+            return parent, preview(open_tree, chain, job.workers, job.monitor,
                                    self._report)
 
     def restore(self, backup: TreeBackup, open_target: OpenTarget,
@@ -158,13 +154,13 @@ class TreeService:
     def _read_back(self, backup: TreeBackup, open_target: OpenTarget,
                    wanted: Callable[[Entry], bool] = lambda entry: True
                    ) -> RestoreTotals:
-        _require_available(backup, 'restored')
-        with self._work(backup) as (workers, monitor, settings):
-            chain = self._chain(backup, monitor)
-            monitor.enter('fetch')
+        require_available(backup, 'restored')
+        with self._job(backup) as job:
+            chain = job.chain(backup)
+            job.monitor.enter('fetch')
             return BackupEngine.restore(
-                chain, open_target, workers, monitor,
-                settings.ahead, wanted, self._report)
+                chain, open_target, job.workers, job.monitor,
+                job.settings.ahead, wanted, self._report)
 
     def verify(self, backup: TreeBackup) -> RestoreTotals:
         """Read all of a tree back and check it."""
@@ -179,22 +175,22 @@ class TreeService:
         :raises CorruptBackup: its chain cannot be opened.
         """
         with (metrics.recorded(self.driver, 'tree_check', backup.name),
-              self._work(backup) as (workers, monitor, settings)):
-            names = self._store(backup, monitor).names(backup.prefix)
-            return check_tree(self._chain(backup, monitor), frozenset(names),
-                              wanted, workers, monitor, settings.ahead)
+              self._job(backup) as job):
+            stored = frozenset(job.store(backup).names(backup.prefix))
+            return check_tree(job.chain(backup), stored, wanted, job.workers,
+                              job.monitor, job.settings.ahead)
 
     def records(self, backup: TreeBackup) -> Iterator[Record]:
         """The entries of a backup, in the order of a walk."""
-        with self._work() as (workers, monitor, _):
-            yield from self._chain(backup, monitor).newest.records(workers)
+        with self._job() as job:
+            yield from job.chain(backup).newest.records(job.workers)
 
     def stream(self, backup: TreeBackup) -> Iterator[bytes]:
         """What the engine has written, decoded."""
-        _require_available(backup, 'read')
-        with self._work() as (workers, monitor, settings):
-            yield from self._chain(backup, monitor).newest.data.read(
-                workers.io, settings.ahead)
+        require_available(backup, 'read')
+        with self._job() as job:
+            yield from job.chain(backup).newest.data.read(
+                job.workers.io, job.settings.ahead)
 
     def backups(self, name: str | None = None) -> list[TreeBackup]:
         """All backups, or those of one name, oldest first."""
@@ -211,8 +207,7 @@ class TreeService:
         :raises BackupNotFound: there is none.
         :raises AmbiguousBackup: there are several.
         """
-        backups = self.backups()
-        named = [each for each in backups
+        named = [each for each in self.backups()
                  if which in (each.name, LATEST)
                  and each.status == Status.AVAILABLE
                  and (at is None or each.created <= at)]
@@ -220,14 +215,7 @@ class TreeService:
             return named[-1]
         if at is not None:
             raise errors.BackupNotFound(name=f'{which} at {at}')
-        matches = [each for each in backups
-                   if which and each.id.startswith(which)]
-        if len(matches) > 1:
-            raise errors.AmbiguousBackup(
-                name=which, matches=', '.join(each.id for each in matches))
-        if not matches:
-            raise errors.BackupNotFound(name=which)
-        return matches[0]
+        return self.catalogue.find(which)
 
     def delete(self, backup: TreeBackup, cascade: bool = False,
                force: bool = False) -> list[TreeBackup]:
@@ -238,21 +226,7 @@ class TreeService:
         :returns: what was deleted.
         :raises BackupInUse: others are built on it, or it is being written.
         """
-        doomed = self._with_dependents(backup)
-        if len(doomed) > 1 and not cascade:
-            raise errors.BackupInUse(
-                backup_id=backup.id,
-                reason=f'{len(doomed) - 1} other backups are built on it; '
-                       '--cascade deletes them, too')
-        for each in doomed:
-            if each.status == Status.CREATING and not force:
-                raise errors.BackupInUse(
-                    backup_id=each.id, reason='it is being written, or its '
-                    'writer was killed; --force deletes it')
-        ids = {each.id for each in doomed}
-        for each in doomed:
-            self._delete_one(each, ids)
-        return doomed
+        return self._deletion.delete(backup, cascade, force)
 
     def prune(self, keep: dict[str, int], name: str | None = None,
               delete: bool = False) -> list[retention.Decision]:
@@ -278,22 +252,26 @@ class TreeService:
     def _write(self, backup: TreeBackup, parent: TreeBackup | None,
                open_tree: OpenTree, engine: BackupEngine) -> None:
         started_ns = time.time_ns()
-        with self._work(backup, self._gone) as (workers, monitor, settings):
-            store = self._store(backup, monitor)
+        with self._job(backup, lambda: self._gone(backup)) as job:
+            store = job.store(backup)
             if self.driver.conf.chunked_backup.create_containers:
                 store.create()
-            level = NewLevel(store, backup.prefix, workers, monitor, settings)
-            chain = parent and self._chain(parent, monitor)
-            monitor.enter('store')
-            totals = engine.backup_stream(open_tree, level, chain, workers,
-                                          monitor, self._report)
+            level = NewLevel(store, backup.prefix, job.workers, job.monitor,
+                             job.settings)
+            chain = job.chain(parent) if parent else None
+            job.monitor.enter('store')
+            totals = engine.backup_stream(open_tree, level, chain,
+                                          job.workers, job.monitor,
+                                          self._report)
             streams = level.finish()
             totals.stored_bytes = sum(
                 segment.stored_bytes for segments in streams.values()
                 for segment in segments)
-            self._require_parent(backup)
-            monitor.poll()
-            monitor.enter('commit')
+            # See that nobody deletes the parent; see ``deletion``.
+            if self._deletion.status_of_parent(backup) != Status.AVAILABLE:
+                raise errors.BackupNotFound(name=backup.parent_id)
+            job.monitor.poll()
+            job.monitor.enter('commit')
             backup.totals = totals.as_numbers()
             backup.manifest_sha256 = level.commit(TreeManifest(
                 id=backup.id, name=backup.name, parent_id=backup.parent_id,
@@ -306,44 +284,15 @@ class TreeService:
         self.catalogue.end_life(backup.id)
         self.catalogue.save(backup)
 
-    def _require_parent(self, backup: TreeBackup) -> None:
-        """See that nobody deletes what a new backup is built on.
+    def _job(self, backup: TreeBackup | None = None,
+             cancelled: Callable[[], errors.Cancelled | None] = lambda: None
+             ) -> contextlib.AbstractContextManager[TreeJob]:
+        """:param backup: whose progress is told."""
+        def tell(done_bytes: int) -> None:
+            if self._progress is not None and backup is not None:
+                self._progress(backup, done_bytes, None)
 
-        A deletion says so in the record first, then looks for children; a
-        backup has saved its record before it looks here. Of two that come at
-        the same time, at least one sees the other.
-
-        :raises BackupNotFound: somebody has, or does.
-        """
-        if backup.parent_id is not None and (
-                self.catalogue.load(backup.parent_id).status
-                != Status.AVAILABLE):
-            raise errors.BackupNotFound(name=backup.parent_id)
-
-    @contextlib.contextmanager
-    def _work(self, backup: TreeBackup | None = None,
-              cancelled: Callable = lambda backup: None
-              ) -> Iterator[tuple[Workers, Monitor, TreeSettings]]:
-        """The workers of one job, which end with it."""
-        conf = self.driver.conf.chunked_backup
-        settings = TreeSettings(
-            compression=codecs.canonical(conf.compression_algorithm),
-            parallelism=conf.parallelism,
-            memory_limit_bytes=conf.memory_limit_bytes,
-            executor=conf.executor)
-        monitor = Monitor(math.inf, lambda: cancelled(backup),
-                          lambda done, _: self._tell(backup, done),
-                          lambda: self.driver.activity,
-                          conf.stall_timeout_s, self.driver.tally)
-        with open_workers(settings.executor, settings.ahead + 2) as workers:
-            try:
-                yield workers, monitor, settings
-            finally:
-                monitor.stop()  # whoever hangs leaves when he comes back
-
-    def _tell(self, backup: TreeBackup | None, done_bytes: int) -> None:
-        if self._progress is not None and backup is not None:
-            self._progress(backup, done_bytes, None)
+        return open_job(self.driver, self.catalogue, tell, cancelled)
 
     def _gone(self, backup: TreeBackup) -> errors.Cancelled | None:
         now_s = time.monotonic()
@@ -358,89 +307,11 @@ class TreeService:
             pass
         return errors.BackupCancelled(backup_id=backup.id)
 
-    def _store(self, backup: TreeBackup, monitor: Monitor) -> ObjectStore:
-        conf = self.driver.conf.chunked_backup
-        rate = (conf.backup_bytes_per_s
-                if backup.status == Status.CREATING
-                else conf.restore_bytes_per_s)
-        return ObjectStore(self.driver, backup.container,
-                           sleep=monitor.pause,
-                           limit=RateLimit(rate, monitor.pause),
-                           is_work=True)
-
-    def _chain(self, backup: TreeBackup, monitor: Monitor) -> StoredChain:
-        return StoredChain(
-            self._level(backup, monitor),
-            lambda ancestor_id: self._level(self._ancestor(
-                backup, ancestor_id), monitor))
-
-    def _level(self, backup: TreeBackup, monitor: Monitor) -> StoredLevel:
-        level = tree_level.open_level(
-            self._store(backup, monitor), backup.prefix, backup.id,
-            backup.manifest_sha256, monitor)
-        if level.manifest.parent_id != backup.parent_id:
-            raise errors.CorruptBackup(
-                backup_id=backup.id, reason='its manifest names the parent '
-                f'{level.manifest.parent_id}, its record {backup.parent_id}')
-        return level
-
-    def _ancestor(self, backup: TreeBackup, ancestor_id: str) -> TreeBackup:
-        try:
-            return self.catalogue.load(ancestor_id)
-        except errors.BackupNotFound as exc:
-            raise errors.IncompleteChain(
-                backup_id=backup.id, reason=f'backup {ancestor_id}, on which '
-                'it is built, is not known') from exc
-
-    def _discard(self, backup: TreeBackup, cause: BaseException) -> None:
-        """Leave nothing of a backup that did not come to be."""
-        try:
-            self._remove(backup)
-            self.catalogue.remove(backup.id)
-        except errors.ChunkedBackupError as exc:
-            cause.add_note(f'what it wrote could not be removed: {exc}; '
-                           f'chunked-backup tree delete {backup.id} --force '
-                           'removes it')
-
-    def _with_dependents(self, backup: TreeBackup) -> list[TreeBackup]:
-        """A backup behind all that are built on it."""
-        children: dict[str | None, list[TreeBackup]] = {}
-        for each in self.backups():
-            children.setdefault(each.parent_id, []).append(each)
-        found = {backup.id: backup}
-        pending = [backup.id]
-        while pending:
-            for child in children.get(pending.pop(), []):
-                if child.id not in found:
-                    found[child.id] = child
-                    pending.append(child.id)
-        return list(reversed(found.values()))
-
-    def _delete_one(self, backup: TreeBackup, doomed: set[str]) -> None:
-        before, backup.status = backup.status, Status.DELETING
-        self.catalogue.save(backup)
-        # One that has begun meanwhile; see _require_parent.
-        if any(each.parent_id == backup.id and each.id not in doomed
-               for each in self.backups()):
-            backup.status = before
-            self.catalogue.save(backup)
-            raise errors.BackupInUse(
-                backup_id=backup.id,
-                reason='a backup that is built on it has just begun')
-        try:
-            with metrics.recorded(self.driver, 'tree_delete', backup.name):
-                self._remove(backup)
-        except errors.ChunkedBackupError as exc:
-            backup.status = Status.ERROR
-            backup.fail_reason = str(exc)
-            self.catalogue.save(backup)
-            raise
-        self.catalogue.remove(backup.id)
-
     def _remove(self, backup: TreeBackup) -> None:
-        tree_level.remove_tree(ObjectStore(self.driver, backup.container),
-                               backup.prefix)
-        self.driver.discard_container(backup.container)
+        with metrics.recorded(self.driver, 'tree_delete', backup.name):
+            tree_level.remove_tree(ObjectStore(self.driver, backup.container),
+                                   backup.prefix)
+            self.driver.discard_container(backup.container)
 
 
 def load_engine(name: str, block_size_bytes: int | None) -> BackupEngine:
@@ -456,9 +327,3 @@ def _ancestors(chain: StoredChain | None) -> list[str]:
     if chain is None:
         return []
     return [*chain.newest.manifest.ancestors, chain.newest.manifest.id]
-
-
-def _require_available(backup: TreeBackup, wanted: str) -> None:
-    if backup.status != Status.AVAILABLE:
-        raise errors.BackupNotRestorable(backup_id=backup.id,
-                                         status=backup.status, wanted=wanted)

@@ -15,14 +15,14 @@ import json
 import pytest
 
 from chunked_backup import errors
-from chunked_backup.hosts.standalone.catalogue import Catalogue
+from chunked_backup.hosts.standalone import catalogue as catalogues
 from chunked_backup.hosts.standalone.record import Backup
 from tests import support
 
 
 @pytest.fixture
 def catalogue(memory_driver):
-    catalogue = Catalogue(memory_driver)
+    catalogue = catalogues.of_volumes(memory_driver)
     catalogue.create()
     return catalogue
 
@@ -32,7 +32,7 @@ def backup(backup_id, created_at=''):
 
 
 def test_a_repository_in_which_nothing_was_written_has_no_backups():
-    catalogue = Catalogue(support.memory_driver())
+    catalogue = catalogues.of_volumes(support.memory_driver())
     assert catalogue.ids() == [] and catalogue.backups() == []
     with pytest.raises(errors.BackupNotFound, match='"a"'):
         catalogue.load('a')

@@ -78,7 +78,8 @@ def test_items_are_attributes():
 
 
 def test_the_same_in_the_words_of_the_core():
-    backup = Backup('i', 'v', 'p', 'available', 'c', 'n', 'd', 'con', 'pre',
+    backup = Backup('i', 'v', 'n', 'd', 'pre', parent_id='p',
+                    status='available', created_at='c', container='con',
                     manifest_sha256='m', digest_table_sha256='t')
     record = backup.to_record()
     assert record == BackupRecord('i', 'v', 'p', 'con', 'pre', 'n', 'd', 'c',

@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How a backup of either kind goes, and leaves nothing.
+
+A deletion says so in the record first, then looks for children; a new backup
+has saved its record before it looks at its parent. Of two that come at the
+same time, at least one sees the other.
+"""
+
+from collections.abc import Callable
+from typing import Generic
+
+from chunked_backup import errors
+from chunked_backup.hosts.standalone.catalogue import Catalogue
+from chunked_backup.hosts.standalone.catalogue import Kept
+from chunked_backup.model import Status
+
+
+class Deletion(Generic[Kept]):
+    """Deletes backups of one kind.
+
+    :param catalogue: of that kind.
+    :param remove: deletes the objects of a backup.
+    :param command: the command that deletes such a backup, for messages.
+    """
+
+    def __init__(self, catalogue: Catalogue[Kept],
+                 remove: Callable[[Kept], None], command: str) -> None:
+        self._catalogue = catalogue
+        self._remove = remove
+        self._command = command
+
+    def delete(self, backup: Kept, cascade: bool, force: bool) -> list[Kept]:
+        """Delete a backup.
+
+        :param cascade: and all that are built on it, those first.
+        :param force: even one that is being written; its writer stops.
+        :returns: what was deleted.
+        :raises BackupInUse: others are built on it, or it is being written.
+        """
+        doomed = self._with_dependents(backup)
+        if len(doomed) > 1 and not cascade:
+            raise errors.BackupInUse(
+                backup_id=backup.id,
+                reason=f'{len(doomed) - 1} other backups are built on it; '
+                       '--cascade deletes them, too')
+        for each in doomed:
+            if each.status == Status.CREATING and not force:
+                raise errors.BackupInUse(
+                    backup_id=each.id, reason='it is being written, or its '
+                    'writer was killed; --force deletes it')
+        ids = {each.id for each in doomed}
+        for each in doomed:
+            self._delete_one(each, ids)
+        return doomed
+
+    def discard(self, backup: Kept, cause: BaseException) -> None:
+        """Leave nothing of a backup that did not come to be.
+
+        :param cause: why; it gets a note where something is left.
+        """
+        if getattr(cause, '__notes__', None):
+            return  # the job could not clean up; the record shows it
+        try:
+            self._remove(backup)
+            self._catalogue.remove(backup.id)
+        except errors.ChunkedBackupError as exc:
+            cause.add_note(f'what it wrote could not be removed: {exc}; '
+                           f'chunked-backup {self._command} {backup.id} '
+                           '--force removes it')
+
+    def status_of_parent(self, backup: Kept) -> str:
+        """What has become of a new backup's parent by now; of a full backup,
+        which has none, that it is available."""
+        if backup.parent_id is None:
+            return Status.AVAILABLE
+        try:
+            return self._catalogue.load(backup.parent_id).status
+        except errors.BackupNotFound:
+            return Status.DELETED
+
+    def _with_dependents(self, backup: Kept) -> list[Kept]:
+        """A backup behind all that are built on it."""
+        children: dict[str | None, list[Kept]] = {}
+        for each in self._catalogue.backups():
+            children.setdefault(each.parent_id, []).append(each)
+        found = {backup.id: backup}
+        pending = [backup.id]
+        while pending:
+            for child in children.get(pending.pop(), []):
+                if child.id not in found:
+                    found[child.id] = child
+                    pending.append(child.id)
+        return list(reversed(found.values()))
+
+    def _delete_one(self, backup: Kept, doomed: set[str]) -> None:
+        before, backup.status = backup.status, Status.DELETING
+        self._catalogue.save(backup)
+        if any(each.parent_id == backup.id and each.id not in doomed
+               for each in self._catalogue.backups()):
+            backup.status = before
+            self._catalogue.save(backup)
+            raise errors.BackupInUse(
+                backup_id=backup.id,
+                reason='a backup that is built on it has just begun')
+        try:
+            self._remove(backup)
+        except errors.ChunkedBackupError as exc:
+            backup.status = Status.ERROR
+            backup.fail_reason = str(exc)
+            self._catalogue.save(backup)
+            raise
+        self._catalogue.remove(backup.id)
