@@ -181,6 +181,8 @@ class _ZlibReader:
         self._stream = isal_zlib.decompressobj()
 
     def read(self, size: int) -> bytes:
+        if not size:
+            return b''  # to the stream it would be no limit
         while not self._stream.eof:
             stored = (self._stream.unconsumed_tail
                       or self._source.read(_READ_BYTES))
@@ -205,6 +207,8 @@ class _Bz2Reader:
         self._stream = bz2.BZ2Decompressor()
 
     def read(self, size: int) -> bytes:
+        if not size:
+            return b''  # the stream would give no more, however often asked
         while True:
             if self._stream.eof:
                 stored = (self._stream.unused_data

@@ -147,3 +147,16 @@ def test_a_bomb_gives_no_more_than_is_asked_for(spelling):
                       for _ in range(64)) + stream.flush()
     plain = codecs.decompressor(spelling, io.BytesIO(stored))
     assert all(1 <= len(plain.read(1000)) <= 1000 for _ in range(200))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize('spelling', ('none',) + STREAMS)
+def test_reading_nothing_gives_nothing_and_goes_no_further(spelling):
+    stored = codecs.compress(spelling, PLAIN)
+    stream = codecs.decompressor(spelling, io.BytesIO(stored))
+    found = b''
+    while piece := stream.read(1000):
+        assert stream.read(0) == b''
+        found += piece
+    assert found == PLAIN
+    assert stream.read(0) == b''
