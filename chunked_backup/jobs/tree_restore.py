@@ -144,6 +144,7 @@ class TreeRestoreJob:
         self._hand_over()
         self._drain(0)
         self._target.finish()
+        self._flush()
 
     def problem(self, path: bytes, reason: str) -> None:
         """Report and count what could not be made as it was; from any
@@ -306,6 +307,19 @@ class TreeRestoreJob:
                 self._release(file.parts)
                 self._judge(file.entry.path, error)
 
+    def _flush(self) -> None:
+        """See that what was restored is on the disk.
+
+        :raises TreeTargetFailed: that is not known.
+        """
+        io = self._workers.io
+        try:
+            io.result(io.submit(self._target.flush), self._monitor.tick)
+        except OSError as exc:
+            raise errors.TreeTargetFailed(
+                path='its end', reason='what was written cannot be brought '
+                f'to the disk: {exc.strerror}') from exc
+
     def _judge(self, path: bytes, error: Exception | None) -> None:
         """Report why a file is not there.
 
@@ -342,6 +356,9 @@ class VerifyTarget:
 
     def finish(self) -> None:
         """Nothing is open."""
+
+    def flush(self) -> None:
+        """Nothing was kept."""
 
 
 class _NoFile:

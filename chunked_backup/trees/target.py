@@ -35,6 +35,7 @@ from chunked_backup.trees import entry as entries
 from chunked_backup.trees.directories import Directories
 from chunked_backup.trees.directories import Handle
 from chunked_backup.trees.entry import Entry
+from chunked_backup.trees.flush import flush
 from chunked_backup.trees.metadata import MetadataSetter
 from chunked_backup.trees.unfinished import FirstNames
 from chunked_backup.trees.unfinished import Link
@@ -76,6 +77,8 @@ class TreeTarget:
         self._opened: Directories | None = None
         self._name_of_root = b''
         self._walk: list[UnfinishedDirectory] = []
+        #: A directory of each file system that is written to.
+        self._devices: dict[int, bytes] = {}
         self._last: Entry | None = None
         self._first_names = FirstNames()
         self._lock = native.lock()
@@ -122,6 +125,17 @@ class TreeTarget:
         while self._walk:
             self._release(self._walk.pop())
 
+    def flush(self) -> None:
+        """Have all of it outlive a loss of power, when all is finished.
+
+        Once for each file system and not for each file, which would write
+        small files many times slower.
+
+        :raises OSError: it is not known to be on the disk.
+        """
+        for path in self._devices.values():
+            flush(self._directories.get(path).number)
+
     # The walk
 
     def _check_order(self, entry: Entry) -> None:
@@ -148,7 +162,7 @@ class TreeTarget:
             os.makedirs(root, exist_ok=True)
             self._opened = Directories(directories.open_root(root))
             node = UnfinishedDirectory(b'', None, None)
-            node.opened(self._directories.get(b''), True)
+            self._begin_writing(node, True)
             if not first.path and not single:
                 node.entry = first
         except OSError as exc:
@@ -186,8 +200,13 @@ class TreeTarget:
         except FileExistsError:
             pass  # opening it goes through no symlink
         node = UnfinishedDirectory(missing, None, above)
-        node.opened(self._directories.get(missing), True)
+        self._begin_writing(node, True)
         self._push(node, above)
+
+    def _begin_writing(self, node: UnfinishedDirectory,
+                       is_used: bool) -> None:
+        device = node.opened(self._directories.get(node.path), is_used)
+        self._devices.setdefault(device, node.path)
 
     def _push(self, node: UnfinishedDirectory,
               above: UnfinishedDirectory) -> None:
@@ -234,7 +253,7 @@ class TreeTarget:
             if not self._overwrite:
                 raise
             is_used = self._take_directory(directory, name) or is_used
-        node.opened(self._directories.get(entry.path), is_used)
+        self._begin_writing(node, is_used)
 
     def _take_directory(self, directory: Handle, name: bytes) -> bool:
         """Have a directory where something is, and write in it; whether it

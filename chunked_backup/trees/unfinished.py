@@ -45,14 +45,16 @@ class UnfinishedDirectory:
         self.inherits = False
         self.is_used = False
 
-    def opened(self, directory: Handle, is_used: bool) -> None:
+    def opened(self, directory: Handle, is_used: bool) -> int:
         """It is there.
 
         :param is_used: it is not new, or the one above it bequeaths an ACL.
+        :returns: the device that it is on.
         """
         self.identity = identity(os.stat(directory.number))
         self.is_used = is_used
         self.inherits = is_used and _has_default_acl(directory)
+        return self.identity[0]
 
 
 class Link(NamedTuple):

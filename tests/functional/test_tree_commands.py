@@ -12,13 +12,16 @@
 
 """tree backup, restore, list, show, diff, verify, delete, prune and stream."""
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import time
 
 import pytest
 
+from tests.functional import images
 from tests.functional.command import wait_for
 
 BAD_USAGE = 2
@@ -490,3 +493,32 @@ class TestProblems:
         assert done.returncode == PROBLEMS
         command.run('tree', 'restore', 'home', tmp_path / 'target')
         assert command.json('tree', 'verify', 'home')[0]['result'] == 'sound'
+
+
+@pytest.fixture
+def mounts(tmp_path):
+    """Mounts the file system in a file; gives where."""
+    with contextlib.ExitStack() as stack:
+        def mount(image):
+            where = tmp_path / f'on-{image.name}'
+            where.mkdir()
+            # The kernel is in no hurry of its own.
+            images.system_command('mount', '-o', 'loop,commit=300', image,
+                                  where)
+            stack.callback(images.system_command, 'umount', where)
+            return where
+
+        yield mount
+
+
+def test_a_restored_tree_outlives_a_loss_of_power(command, tree, tmp_path,
+                                                  mounts):
+    back_up(command, tree)
+    disk = tmp_path / 'disk'
+    disk.write_bytes(b'')
+    os.truncate(disk, 64 << 20)
+    images.system_command('mkfs.ext4', '-q', disk)
+    command.run('tree', 'restore', 'home', mounts(disk) / 'home')
+
+    shutil.copyfile(disk, tmp_path / 'then')  # without what is in memory
+    assert contents(mounts(tmp_path / 'then') / 'home') == contents(tree)

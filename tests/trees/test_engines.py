@@ -12,11 +12,13 @@
 
 """Each engine, at every level: what is restored is what was there."""
 
+import errno
 import functools
 import shutil
 
 import pytest
 
+from chunked_backup import errors
 from chunked_backup.engines.levels import LevelPolicy
 from chunked_backup.hosts.standalone import tree_job
 from chunked_backup.hosts.standalone.tree_service import TreeService
@@ -208,3 +210,19 @@ def test_the_rsync_engine_stores_what_is_new(tmp_path, name, most_bytes):
     for step in mutations.MUTATIONS[name]:
         step(source)
     assert repository.back_up(source).totals['new_bytes'] <= most_bytes
+
+
+@pytest.mark.parametrize('engine', ENGINES)
+def test_a_restore_that_does_not_reach_the_disk_fails(tmp_path, engine,
+                                                      monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.EIO, 'Input/output error')
+
+    monkeypatch.setattr('chunked_backup.trees.target.flush', fail)
+    repository = Repository(tmp_path, engine)
+    source = tmp_path / 'source'
+    mutations.build(source)
+    backup = repository.back_up(source)
+    with pytest.raises(errors.TreeTargetFailed, match='Input/output error'):
+        repository.restore(backup)
+    assert repository.service.verify(backup).damaged == 0

@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import stat
+import subprocess
 import threading
 import tracemalloc
 
@@ -24,6 +25,7 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup.trees import entry as entries
+from chunked_backup.trees import flush
 from chunked_backup.trees import target as targets
 from chunked_backup.trees.entry import Entry
 from chunked_backup.trees.target import TreeTarget
@@ -861,6 +863,39 @@ def test_what_cannot_be_made_harms_nobody_else(root, report, reported,
         assert reported == []
         assert len(os.listdir(root / name)) == 5
         assert (root / name).stat().st_mtime_ns == TIME_NS
+
+
+# On the disk
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of its own."""
+    path = tmp_path / 'target' / 'disk'
+    path.mkdir(parents=True)
+    subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', path], check=True)
+    yield path
+    subprocess.run(['umount', path], check=True)
+
+
+def test_each_file_system_is_flushed_once(root, report, disk, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(targets, 'flush', lambda descriptor: flushed.append(
+        os.fstat(descriptor).st_dev))
+    tree = TreeTarget(root, report, overwrite=True)
+    restore(tree, ROOT, entry(b'a', 'd'), entry(b'a/1', 'f'),
+            entry(b'disk', 'd'), entry(b'disk/2', 'f'),
+            entry(b'disk/b', 'd'), entry(b'disk/b/3', 'f'))
+    tree.flush()
+
+    assert sorted(flushed) == sorted([root.stat().st_dev,
+                                      disk.stat().st_dev])
+
+
+def test_a_flush_that_fails_is_told():
+    with pytest.raises(OSError) as failed:
+        flush.flush(-1)
+    assert failed.value.errno == errno.EBADF
 
 
 # In parallel

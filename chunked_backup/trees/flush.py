@@ -1,0 +1,30 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Having what was written outlive a loss of power."""
+
+import ctypes
+import os
+
+_library = ctypes.CDLL(None, use_errno=True)
+
+
+def flush(descriptor: int) -> None:
+    """Bring everything of a file system to its disk, by syncfs(2).
+
+    :param descriptor: of anything in it.
+    :raises OSError: the disk has failed, of what was written since last time,
+        too.
+    """
+    if _library.syncfs(descriptor):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
