@@ -32,7 +32,8 @@ BLOCKS = VALUES | {'blocks', 'delta'}
 FLOW = BLOCKS | {'flow'}
 MIDDLE = FLOW | {'store', 'formats', 'endpoints', 'trees'}
 JOBS = MIDDLE | {'jobs'}
-SEAMS = JOBS | {'driver', 'engine', 'host', 'loader', 'metrics', 'opts'}
+SEAMS = JOBS | {'driver', 'engine', 'host', 'loader', 'metrics', 'opts',
+                'base_driver'}
 
 #: What each part of the package may import of the others. Where a part is a
 #: package, its modules may import each other.
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     'loader': {'errors'},
     'metrics': {'errors', 'flow'},
     'opts': BLOCKS,
+    'base_driver': FLOW | {'store', 'opts'},
     'driver': SEAMS,
     'drivers': SEAMS,
     'engine': JOBS,

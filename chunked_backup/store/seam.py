@@ -53,7 +53,7 @@ ObjectReader = SizedReader | WholeReader
 
 
 class StoreDriver(Protocol):
-    """What is used of a driver below the seam; ``ChunkedBackupDriver`` says
+    """What is used of a driver below the seam; ``base_driver`` says
     what each promises.
 
     :ivar activity: changes while one long request makes headway.
