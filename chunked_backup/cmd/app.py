@@ -33,7 +33,7 @@ class ChunkedBackupApp(app.App):
     def __init__(self) -> None:
         super().__init__(
             description='Chunked, incremental, verified backups of block '
-                        'volumes and disk images.',
+                        'volumes, disk images and file trees.',
             version=importlib.metadata.version('chunked_backup'),
             command_manager=commandmanager.CommandManager(
                 'chunked_backup.cli'),

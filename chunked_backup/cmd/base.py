@@ -178,7 +178,8 @@ class Command(command.Command):
         wanted = self._option(parsed_args, 'progress')
         if wanted == progresses.JSON:
             return progresses.open_json_lines(
-                self.cmd_name, self._option(parsed_args, 'progress_file'))
+                self.cmd_name or '',
+                self._option(parsed_args, 'progress_file'))
         if wanted == progresses.BAR or (wanted is None
                                         and sys.stderr.isatty()):
             return progresses.ProgressBar(text)
