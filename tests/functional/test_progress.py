@@ -283,3 +283,21 @@ class = oslo_log.formatters.JSONFormatter
     backup_id = command.backup(volume)
 
     assert any(backup_id in json.loads(line)['message'] for line in log.open())
+
+
+def test_metrics_of_trees(command, tmp_path):
+    tree, file = tmp_path / 'tree', tmp_path / 'trees.prom'
+    tree.mkdir()
+    (tree / 'file').write_bytes(images.random_bytes(100_000))
+    for words in (['backup', tree, '--name', 'data'], ['verify', 'data'],
+                  ['restore', 'data', tmp_path / 'again'],
+                  ['delete', 'latest']):
+        command.run('tree', *words, '--metrics-file', file)
+
+    lines = file.read_text().splitlines()
+    for operation in ('backup', 'verify', 'restore', 'delete'):
+        assert ('chunked_backup_operations_total{name="data",operation='
+                f'"tree_{operation}",outcome="success"}} 1.0') in lines
+    for stage in ('prepare', 'store', 'commit'):
+        assert any(f'stage="{stage}"' in line and 'tree_backup' in line
+                   for line in lines)
