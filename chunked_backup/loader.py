@@ -62,6 +62,7 @@ def names(namespace: str) -> list[str]:
 
 def entry_points(namespace: str) -> list[Any]:
     """The entry points of a namespace, sorted by name, not loaded."""
-    manager = stevedore.NamedExtensionManager(namespace, names=[])
+    manager: stevedore.NamedExtensionManager[Any] = (
+        stevedore.NamedExtensionManager(namespace, names=[]))
     return sorted(manager.list_entry_points(),
                   key=lambda entry_point: entry_point.name)

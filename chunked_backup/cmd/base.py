@@ -103,7 +103,10 @@ class Command(command.Command):
             answer = [dict(zip(column_names, map(_machine_readable, row)))
                       for row in rows]
             self._answer = answer[0] if rows == [data] else answer
-        return super().produce_output(parsed_args, column_names, data)
+        display: Any = super()  # of cliff's Lister or ShowOne
+        exit_code: int = display.produce_output(parsed_args, column_names,
+                                                data)
+        return exit_code
 
     def _run(self, parsed_args: argparse.Namespace) -> int:
         try:
@@ -166,8 +169,9 @@ class Command(command.Command):
         if any((conf.log_config_append, conf.log_file, conf.log_dir,
                 conf.use_journal)):
             _set_log_up(conf)
-        return (self._option(parsed_args, 'driver')
-                or conf.chunked_backup.driver)
+        name: str = (self._option(parsed_args, 'driver')
+                     or conf.chunked_backup.driver)
+        return name
 
     def _option(self, parsed_args: argparse.Namespace, name: str) -> Any:
         """An option that may stand before and behind the command's name."""
@@ -235,7 +239,7 @@ class Lines(columns.FormattableColumn):
         return '\n'.join(str(item) for item in self._value)
 
 
-def columns_of(values: dict[str, Any]) -> tuple[list, list]:
+def columns_of(values: dict[str, Any]) -> tuple[list[str], list[Any]]:
     """What a command shows of one thing, by name."""
     return list(values), list(values.values())
 

@@ -101,7 +101,7 @@ class BenchDriver(base.Command, lister.Lister):
         return ('verb', 'object', 'threads', 'objects', 'seconds',
                 'objects_per_s', 'bytes_per_s', 'of_fastest'), [
             (figure.verb, base.Size(figure.object_bytes), figure.threads,
-             figure.count, round(figure.elapsed_s, 3),
+             figure.object_count, round(figure.elapsed_s, 3),
              round(figure.objects_per_s, 1),
              base.Size(int(figure.bytes_per_s)
                        if figure.verb in ('put', 'get') else None),
@@ -119,11 +119,12 @@ class Bar(columns.FormattableColumn):
     def human_readable(self) -> str:
         if self._value is None:
             return ''
-        whole, part = divmod(round(self._value * 8 * self.WIDTH), 8)
+        eighths = round(float(self._value) * 8 * self.WIDTH)
+        whole, part = divmod(eighths, 8)
         if not (sys.stdout.encoding or '').lower().startswith('utf'):
             return '#' * max(1, whole)
         bar = self._EIGHTHS[8] * whole + (self._EIGHTHS[part] if part else '')
         return bar or self._EIGHTHS[1]
 
     def machine_readable(self) -> float | None:
-        return self._value and round(self._value, 3)
+        return None if self._value is None else round(float(self._value), 3)

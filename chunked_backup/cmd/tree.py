@@ -96,13 +96,13 @@ class BackupTree(TreeCommand, show.ShowOne):
         if parsed_args.dry_run:
             parent, totals = service.preview(open_tree, parsed_args.name,
                                              engine, policy)
-            return self._answer(totals.as_numbers(), 'dry run', parent)
+            return self._shown(totals.as_numbers(), 'dry run', parent)
         backup = service.backup(parsed_args.path, open_tree,
                                 parsed_args.name, engine, policy)
-        return self._answer(backup.totals, str(backup.status), None, backup)
+        return self._shown(backup.totals, str(backup.status), None, backup)
 
-    def _answer(self, totals: dict[str, int], status: str, parent: Any,
-                backup: Any = None) -> Any:
+    def _shown(self, totals: dict[str, int], status: str, parent: Any,
+               backup: Any = None) -> Any:
         if totals['problems']:
             self.exit_code = EXIT_PROBLEMS
         return base.columns_of({

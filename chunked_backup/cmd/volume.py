@@ -15,6 +15,7 @@
 import argparse
 from typing import Any
 
+from cliff import columns
 from cliff import lister
 from cliff import show
 
@@ -238,7 +239,7 @@ class DeleteBackup(records.Delete):
         return backup.id, backup.display_name
 
 
-class VolumeMap(base.columns.FormattableColumn):
+class VolumeMap(columns.FormattableColumn):
     """Where the parts of a volume come from: drawn for people, a list for
     programs."""
 
@@ -251,7 +252,7 @@ class VolumeMap(base.columns.FormattableColumn):
         return [each._asdict() for each in self._value[0]]
 
 
-class BadRanges(base.columns.FormattableColumn):
+class BadRanges(columns.FormattableColumn):
     """What a salvage could not bring back."""
 
     def human_readable(self) -> str:

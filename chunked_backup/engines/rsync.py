@@ -109,7 +109,7 @@ class RsyncEngine(engine.BackupEngine):
                  size: int) -> delta.DeltaEncoder | None:
         """What finds the old blocks in a file; None where there are none, or
         where there would be too many of their size."""
-        if old is None or old.signature is None:
+        if old is None or old.signature is None or self.parent is None:
             return None
         signature = delta.Signature.from_bytes(self.parent.read(
             self._cache, operator.attrgetter('signatures'), old.signature,
@@ -167,13 +167,15 @@ class _ContentBuilder:
         self._old_ends = list(itertools.accumulate(
             place.length for place in self._old))
 
-    def apply(self, operations: Iterable[delta.Copy | delta.Literal]) -> None:
+    def apply(self, operations: Iterable[delta.Op]) -> None:
         """What comes next in the file, as the match has found it."""
         for operation in operations:
             if isinstance(operation, delta.Copy):
                 self.copy(operation.offset, operation.length)
-            else:
+            elif isinstance(operation, delta.Literal):
                 self.literal(operation.data)
+            else:  # as new bytes they are looked at for holes
+                self.literal(bytes(operation.length))
 
     def copy(self, offset: int, length: int) -> None:
         """The next bytes are those of a range of the old file."""

@@ -76,17 +76,20 @@ class CinderHost(host.Host):
     def status(self, backup: Any) -> str:
         with backup.as_read_deleted():
             backup.refresh()
-        return backup.status
+        status: str = backup.status
+        return status
 
     def volume(self, record: BackupRecord) -> Mapping[str, Any]:
         volume = objects.Volume.get_by_id(self._context, record.volume_id)
         if volume.size <= 0:
             raise errors.InvalidVolume(
                 volume=volume.id, reason=f'its size is {volume.size} GiB')
-        return volume
+        mapping: Mapping[str, Any] = volume
+        return mapping
 
     def get_metadata(self, volume_id: str) -> str | None:
-        return self._metadata.get(volume_id)
+        text: str | None = self._metadata.get(volume_id)
+        return text
 
     def put_metadata(self, volume_id: str, text: str) -> None:
         try:
@@ -110,14 +113,18 @@ class CinderHost(host.Host):
                   ) -> Exception | None:
         if isinstance(error, errors.BackupCancelled):
             return None  # Cinder looks at the status instead
-        text = '; '.join([str(error), *getattr(error, '__notes__', ())])
+        translated: Exception
         if isinstance(error, errors.RestoreCancelled):
-            return exception.BackupRestoreCancel(
+            translated = exception.BackupRestoreCancel(
                 back_id=error.backup_id, vol_id=error.volume_id)
-        if isinstance(error, errors.BackupNotFound):
-            return exception.BackupNotFound(backup_id=error.name)
-        return next(cinders for ours, cinders in EXCEPTIONS
-                    if isinstance(error, ours))(text)
+        elif isinstance(error, errors.BackupNotFound):
+            translated = exception.BackupNotFound(backup_id=error.name)
+        else:
+            kind = next(cinders for ours, cinders in EXCEPTIONS
+                        if isinstance(error, ours))
+            translated = kind('; '.join(
+                [str(error), *getattr(error, '__notes__', ())]))
+        return translated
 
     def _notify(self, backup: Any, percent: float) -> None:
         """Without the list of objects that Cinder's own drivers add to each

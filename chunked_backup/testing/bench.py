@@ -34,22 +34,22 @@ _MOST_OBJECTS = 128
 class Figure(NamedTuple):
     """:param verb: put, get, list or delete.
     :param object_bytes: the size of each object.
-    :param elapsed_s: for all ``count`` objects together.
+    :param object_count: how many were moved; ``elapsed_s`` is for all.
     """
 
     verb: str
     object_bytes: int
     threads: int
-    count: int
+    object_count: int
     elapsed_s: float
 
     @property
     def objects_per_s(self) -> float:
-        return self.count / self.elapsed_s
+        return self.object_count / self.elapsed_s
 
     @property
     def bytes_per_s(self) -> float:
-        return self.count * self.object_bytes / self.elapsed_s
+        return self.object_count * self.object_bytes / self.elapsed_s
 
 
 class Suggestion(NamedTuple):

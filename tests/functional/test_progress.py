@@ -193,12 +193,12 @@ def test_lines_for_a_tree(command, tmp_path):
 
 
 @pytest.mark.parametrize('words, exit_code, error', [
-    (['verify', 'latest'], 4, 'latest'),
-    (['backup', '/nowhere'], 2, '/nowhere')])
+    (['volume', 'verify', 'latest'], 4, 'latest'),
+    (['volume', 'backup', '/nowhere'], 2, '/nowhere'),
+    (['tree', 'backup', '/nowhere', '--name', 'none'], 2, '/nowhere')])
 def test_the_last_line_says_what_went_wrong(command, words, exit_code,
                                             error):
-    done = command.run('volume', *words, '--progress', 'json',
-                       exit_code=exit_code)
+    done = command.run(*words, '--progress', 'json', exit_code=exit_code)
 
     result = json.loads(done.stderr.splitlines()[-1])
     assert (result['event'], result['exit_code']) == ('result', exit_code)

@@ -104,7 +104,7 @@ def _check_backup(backup: Any, check_one: Callable[[Any], CheckSummary]
 
 
 def _without_records(driver: Any, names: ModuleType,
-                     prefixes: set[tuple]) -> Iterator[Finding]:
+                     prefixes: set[tuple[str, str]]) -> Iterator[Finding]:
     try:
         containers = list(driver.get_containers())
     except errors.RepositoryNotFound:

@@ -332,5 +332,6 @@ class _Rest(_Ages):
                               None, age_s)
 
 
-def _youngest(ages: list[float | None]) -> float | None:
-    return None if None in ages else min(ages)
+def _youngest(ages_s: list[float | None]) -> float | None:
+    known = [age_s for age_s in ages_s if age_s is not None]
+    return min(known) if len(known) == len(ages_s) else None

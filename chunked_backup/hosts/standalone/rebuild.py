@@ -20,7 +20,7 @@ names.
 import abc
 import dataclasses
 import enum
-import math
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Generic
@@ -40,6 +40,7 @@ from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.place import container_of
 
 
 class Outcome(enum.StrEnum):
@@ -126,7 +127,8 @@ class _Rebuilding(abc.ABC, Generic[Kept]):
             try:
                 backup = self.read(container, prefix)
             except errors.CorruptBackup as exc:
-                yield Finding(exc.backup_id, Outcome.DAMAGED, str(exc))
+                yield Finding(exc.backup_id or prefix, Outcome.DAMAGED,
+                              str(exc))
             else:
                 self.found[backup.id] = backup
 
@@ -172,7 +174,7 @@ class _Volumes(_Rebuilding[Backup]):
 
     def check(self, backup: Backup) -> None:
         def open_store(record: BackupRecord) -> ObjectStore:
-            return ObjectStore(self.driver, record.container)
+            return ObjectStore(self.driver, container_of(record))
 
         with DigestSpool() as spool:
             chain = chains.open_chain(
@@ -189,7 +191,7 @@ class _Trees(_Rebuilding[TreeBackup]):
         manifest = tree_level.open_level(
             ObjectStore(self.driver, container), prefix,
             tree_v1.names.id_of(prefix), None,
-            Monitor(math.inf, lambda: None, lambda *_: None)).manifest
+            Monitor(sys.maxsize, lambda: None, lambda *_: None)).manifest
         self._ancestors[manifest.id] = manifest.ancestors
         return TreeBackup(
             id=manifest.id, name=manifest.name, parent_id=manifest.parent_id,

@@ -30,6 +30,7 @@ from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.place import container_of
 
 SILENCE_S = 3 * SIGN_OF_LIFE_S
 
@@ -68,7 +69,7 @@ def adopt(driver: Any, backup: Backup) -> bool:
         return False
 
     def open_store(record: BackupRecord) -> ObjectStore:
-        return ObjectStore(driver, record.container)
+        return ObjectStore(driver, container_of(record))
 
     with DigestSpool() as spool:
         chain = chains.open_chain(driver.host.chain(backup.to_record()),

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from chunked_backup.driver import ChunkedBackupDriver
 from chunked_backup import errors
 from chunked_backup.endpoints.marked import NOTE
 from chunked_backup.flow.failure import reason_of
@@ -44,12 +45,13 @@ class VolumeService:
     :param report: told of progress: (backup, done bytes, total bytes).
     """
 
-    def __init__(self, driver: Any,
+    def __init__(self, driver: ChunkedBackupDriver,
                  report: Callable[[Backup, int, int], None] | None = None
                  ) -> None:
         self.driver = driver
-        driver.host = StandaloneHost(driver, report)
-        self._catalogue = driver.host.catalogue
+        host = StandaloneHost(driver, report)
+        driver.host = host
+        self._catalogue = host.catalogue
         self._deletion = Deletion(self._catalogue, driver.delete_backup,
                                   'volume delete')
 

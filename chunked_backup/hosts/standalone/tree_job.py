@@ -13,7 +13,7 @@
 """What every job on backups of trees works with."""
 
 import contextlib
-import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +31,8 @@ from chunked_backup.jobs.tree_level import StoredLevel
 from chunked_backup.jobs.tree_level import TreeSettings
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.place import container_of
+from chunked_backup.store.place import prefix_of
 
 
 class TreeJob:
@@ -51,7 +53,7 @@ class TreeJob:
         rate = (conf.backup_bytes_per_s
                 if backup.status == Status.CREATING
                 else conf.restore_bytes_per_s)
-        return ObjectStore(self._driver, backup.container,
+        return ObjectStore(self._driver, container_of(backup),
                            sleep=self.monitor.pause,
                            limit=RateLimit(rate, self.monitor.pause),
                            is_work=True)
@@ -67,7 +69,7 @@ class TreeJob:
 
     def _level(self, backup: TreeBackup) -> StoredLevel:
         level = tree_level.open_level(
-            self.store(backup), backup.prefix, backup.id,
+            self.store(backup), prefix_of(backup), backup.id,
             backup.manifest_sha256, self.monitor)
         if level.manifest.parent_id != backup.parent_id:
             raise errors.CorruptBackup(
@@ -99,7 +101,7 @@ def open_job(driver: Any, catalogue: Catalogue[TreeBackup],
         compression=codecs.canonical(conf.compression_algorithm),
         parallelism=conf.parallelism,
         memory_limit_bytes=conf.memory_limit_bytes, executor=conf.executor)
-    monitor = Monitor(math.inf, cancelled, lambda done, _: progress(done),
+    monitor = Monitor(sys.maxsize, cancelled, lambda done, _: progress(done),
                       lambda: driver.activity, conf.stall_timeout_s,
                       driver.tally)
     with open_workers(settings.executor, settings.ahead + 2) as workers:

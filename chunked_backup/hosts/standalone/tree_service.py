@@ -55,6 +55,8 @@ from chunked_backup.jobs.tree_restore import VerifyTarget
 from chunked_backup.model import CheckSummary
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.place import container_of
+from chunked_backup.store.place import prefix_of
 from chunked_backup.trees.entry import Entry
 
 LOG = logging.getLogger(__name__)
@@ -176,7 +178,8 @@ class TreeService:
         """
         with (metrics.recorded(self.driver, 'tree_check', backup.name),
               self._job(backup) as job):
-            stored = frozenset(job.store(backup).names(backup.prefix))
+            stored = frozenset(job.store(backup).names(
+                prefix_of(backup)))
             return check_tree(job.chain(backup), stored, wanted, job.workers,
                               job.monitor, job.settings.ahead)
 
@@ -256,8 +259,8 @@ class TreeService:
             store = job.store(backup)
             if self.driver.conf.chunked_backup.create_containers:
                 store.create()
-            level = NewLevel(store, backup.prefix, job.workers, job.monitor,
-                             job.settings)
+            level = NewLevel(store, prefix_of(backup), job.workers,
+                             job.monitor, job.settings)
             chain = job.chain(parent) if parent else None
             job.monitor.enter('store')
             totals = engine.backup_stream(open_tree, level, chain,
@@ -309,9 +312,10 @@ class TreeService:
 
     def _remove(self, backup: TreeBackup) -> None:
         with metrics.recorded(self.driver, 'tree_delete', backup.name):
-            tree_level.remove_tree(ObjectStore(self.driver, backup.container),
-                                   backup.prefix)
-            self.driver.discard_container(backup.container)
+            container = container_of(backup)
+            tree_level.remove_tree(ObjectStore(self.driver, container),
+                                   prefix_of(backup))
+            self.driver.discard_container(container)
 
 
 def load_engine(name: str, block_size_bytes: int | None) -> BackupEngine:
@@ -319,7 +323,7 @@ def load_engine(name: str, block_size_bytes: int | None) -> BackupEngine:
 
     :raises InvalidInput: it can do nothing with such blocks.
     """
-    kind = loader.load(loader.ENGINES, name)
+    kind: type[BackupEngine] = loader.load(loader.ENGINES, name)
     return kind() if block_size_bytes is None else kind(block_size_bytes)
 
 
