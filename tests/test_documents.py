@@ -91,6 +91,16 @@ def test_a_command_is_one_that_the_program_takes(page, words):
         parser.parse_args(rest)
 
 
+def test_the_reference_of_commands_is_made_from_the_program():
+    """All of it: what all commands share, and each that there is."""
+    page = PAGES['doc/source/commands.rst']
+    app = ChunkedBackupApp
+
+    assert f'autoprogram-cliff:: {app.__module__}.{app.__name__}\n' in page
+    assert (f'autoprogram-cliff:: {app().command_manager.namespace}\n'
+            in page)
+
+
 def test_the_test_sees_the_documents():
     """Nothing above would fail if it looked at nothing."""
     assert ('doc/source/security.rst',
