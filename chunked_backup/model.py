@@ -92,6 +92,7 @@ class StoredObject(NamedTuple):
 
     @property
     def end(self) -> int:
+        """The offset behind its last byte in the volume."""
         return self.offset + self.length
 
 

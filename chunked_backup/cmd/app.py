@@ -49,10 +49,15 @@ class ChunkedBackupApp(app.App):
         return parser
 
     def run(self, argv: Sequence[str]) -> int:
+        """Run one command.
+
+        :param argv: its words, without the name of the program.
+        :returns: the exit code.
+        """
         return super().run(list(argv) or ['help'])
 
     def interact(self) -> None:
-        # Options without a command; cliff would begin a shell of its own.
+        """Refuse options without a command; cliff would begin a shell."""
         self.parser.error('a command is missing; see --help')
 
 

@@ -200,6 +200,7 @@ class Command(command.Command):
         return exit_code
 
     def say(self, text: str) -> None:
+        """Tell the user something that is no answer, on standard error."""
         print(f'chunked-backup: {text}', file=sys.stderr)
 
 

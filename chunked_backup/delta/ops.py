@@ -33,6 +33,7 @@ class Literal:
 
     @property
     def length(self) -> int:
+        """How many bytes they are."""
         return len(self.data)
 
 

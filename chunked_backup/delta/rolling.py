@@ -84,10 +84,12 @@ class RollingHash:
 
     @functools.cached_property
     def ascending_powers(self) -> numpy.ndarray:
+        """The powers of the multiplier from the first, in rows of words."""
         return self._in_rows(int(self.multiplier)) * self.multiplier
 
     @functools.cached_property
     def inverse_powers(self) -> numpy.ndarray:
+        """The powers of its inverse from the zeroth, in rows of words."""
         return self._in_rows(pow(int(self.multiplier), -1, _MODULUS))
 
     def _in_rows(self, base: int) -> numpy.ndarray:

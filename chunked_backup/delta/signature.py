@@ -70,9 +70,11 @@ class Hashes:
 
     @property
     def rolling(self) -> rolling.RollingHash:
+        """The weak hash."""
         return _rolling(self.block_size_bytes, self.seed)
 
     def strong(self, data: memoryview) -> bytes:
+        """The strong hash of some bytes: ``STRONG_BYTES`` of them."""
         return blake3.blake3(data, key=self.key).digest(STRONG_BYTES)
 
     @functools.cached_property
@@ -83,6 +85,7 @@ class Hashes:
 
 @functools.lru_cache(maxsize=16)
 def hashes(block_size_bytes: int, seed: bytes) -> Hashes:
+    """The hashes of that block size, in bytes, and seed, of 16 bytes."""
     return Hashes(block_size_bytes, seed, blake3.blake3(
         seed, derive_key_context='chunked_backup delta strong hash').digest())
 
@@ -118,6 +121,7 @@ class Signature:
 
     @property
     def hashes(self) -> Hashes:
+        """Both hashes, as they were when it was made."""
         return hashes(self.block_size_bytes, self.seed)
 
     @property
@@ -136,9 +140,11 @@ class Signature:
     __hash__ = None  # type: ignore[assignment]  # the language's own way
 
     def to_bytes(self) -> bytes:
+        """The signature as it is stored; see above."""
         return b''.join(self._parts())
 
     def write_to(self, stream: BinaryIO) -> None:
+        """Write what ``to_bytes`` gives, without holding it."""
         for part in self._parts():
             stream.write(part)
 

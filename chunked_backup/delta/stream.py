@@ -68,12 +68,17 @@ class DeltaWriter:
         self._check = blake3.blake3()
 
     def begin(self, old: Signature) -> bytes:
+        """The header.
+
+        :param old: the signature of the old version.
+        """
         data = _HEADER.pack(_MAGIC, _VERSION, old.block_size_bytes,
                             old.length, old.digest)
         self._check.update(data)
         return data
 
     def op(self, op: Op) -> bytes:
+        """An operation and its check."""
         if isinstance(op, Copy):
             data = b'C' + _COPY.pack(op.offset, op.length)
         elif isinstance(op, Zero):
@@ -83,6 +88,10 @@ class DeltaWriter:
         return self._checked(data)
 
     def end(self, new: Signature) -> bytes:
+        """The end.
+
+        :param new: the signature of the new version.
+        """
         return self._checked(b'E' + _END.pack(new.length, new.digest))
 
     def _checked(self, data: bytes) -> bytes:

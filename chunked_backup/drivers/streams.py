@@ -123,6 +123,7 @@ class Part:
         self.length = length
 
     def read(self, size: int | None = -1) -> bytes:
+        """At most ``size`` bytes, or all that are left."""
         left = max(0, self.length - self._position)
         self._file.seek(self._start + self._position)
         data: bytes = self._file.read(
@@ -131,15 +132,18 @@ class Part:
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, in bytes; gives where that is."""
         self._position = offset + {io.SEEK_SET: 0,
                                    io.SEEK_CUR: self._position,
                                    io.SEEK_END: self.length}[whence]
         return self._position
 
     def tell(self) -> int:
+        """Where it is, in bytes."""
         return self._position
 
     def md5(self) -> bytes:
+        """The md5 of all of it."""
         digest = hashlib.md5(usedforsecurity=False)
         self.seek(0)
         while data := self.read(1 << 20):
@@ -175,6 +179,10 @@ class RangeReader:
             self._stream, self._left = self._get(self._position)
 
     def read(self, size: int = -1) -> bytes:
+        """At most ``size`` bytes; ``b''`` at the end.
+
+        :raises DriverError: the store has failed.
+        """
         if size < 0:
             return b''.join(iter(lambda: self.read(1 << 20), b''))
         if not self._left or not size:
@@ -212,6 +220,7 @@ class RangeReader:
 
     @native.on_hub
     def close(self) -> None:
+        """End the request that is open."""
         if self._stream is not None:
             stream, self._stream = self._stream, None
             stream.close()

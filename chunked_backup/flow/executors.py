@@ -152,6 +152,7 @@ class Workers:
         self.io_threads = io_threads
 
     def shutdown(self) -> None:
+        """Forget what has not begun, and wait a while for what runs."""
         self.io.shutdown()
         self.cpu.shutdown()
 

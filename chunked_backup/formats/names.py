@@ -30,10 +30,12 @@ def data_object(prefix: str, number: int) -> str:
 
 
 def manifest(prefix: str) -> str:
+    """The name of the manifest."""
     return prefix + MANIFEST_SUFFIX
 
 
 def digest_table(prefix: str) -> str:
+    """The name of the digest table."""
     return prefix + DIGEST_TABLE_SUFFIX
 
 

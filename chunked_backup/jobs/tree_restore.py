@@ -351,6 +351,7 @@ class VerifyTarget:
         """There is nothing that it could report."""
 
     def add(self, entry: Entry) -> '_NoFile | None':
+        """As a ``TreeTarget`` does: something to write to, of a file."""
         is_file = entry.kind == FILE and entry.hardlink is None
         return _NoFile() if is_file else None
 

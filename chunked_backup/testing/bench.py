@@ -45,10 +45,12 @@ class Figure(NamedTuple):
 
     @property
     def objects_per_s(self) -> float:
+        """How many objects were moved in a second."""
         return self.object_count / self.elapsed_s
 
     @property
     def bytes_per_s(self) -> float:
+        """How many bytes were moved in a second."""
         return self.object_count * self.object_bytes / self.elapsed_s
 
 

@@ -56,6 +56,10 @@ class Writer:
         self._stream = DirectStream(self._descriptor, stage)
 
     def write(self, data: bytes | memoryview) -> int:
+        """Append all of ``data``.
+
+        :raises DriverError: the file system has failed or is full.
+        """
         view = memoryview(data).cast('B')
         with self._classified():
             self._stream.write(view)
@@ -153,6 +157,10 @@ class Reader:
         self._classified = classified
 
     def read(self, size: int = -1) -> bytes:
+        """At most ``size`` bytes; ``b''`` at the end.
+
+        :raises DriverError: the file system has failed.
+        """
         with self._classified():
             if size >= 0:
                 return os.read(self._descriptor, size)
@@ -160,4 +168,5 @@ class Reader:
                 lambda: os.read(self._descriptor, _READ_BYTES), b''))
 
     def skip(self, count: int) -> None:
+        """Leave out ``count`` bytes."""
         os.lseek(self._descriptor, count, os.SEEK_CUR)

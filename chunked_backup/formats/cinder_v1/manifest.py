@@ -57,6 +57,7 @@ class ObjectList:
         self._other_names: dict[int, str] = {}
 
     def append(self, stored: StoredObject) -> None:
+        """Add an object behind the last."""
         index = len(self)
         if stored.name != names.data_object(self._prefix, index + 1):
             self._other_names[index] = stored.name

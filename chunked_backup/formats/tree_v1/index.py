@@ -83,6 +83,10 @@ class Extents:
         self._numbers = array.array('Q')
 
     def add(self, level: int, offset: int, length: int) -> None:
+        """The next bytes of the file are in that range, in bytes.
+
+        :param level: of the backup whose data stream it is; or ``ZEROS``.
+        """
         numbers = self._numbers
         if not length:
             return
@@ -93,6 +97,7 @@ class Extents:
             numbers.extend((level, offset, length))
 
     def pack(self) -> bytes:
+        """The extents as a record has them; ``EXTENT`` bytes each."""
         return _little_endian(self._numbers).tobytes()
 
 

@@ -45,6 +45,7 @@ def segment(prefix: str, stream: str) -> Callable[[int], str]:
 
 
 def manifest(prefix: str) -> str:
+    """The name of the manifest."""
     return prefix + _MANIFEST_SUFFIX
 
 

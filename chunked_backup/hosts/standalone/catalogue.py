@@ -133,6 +133,7 @@ class Catalogue(Generic[Kept]):
                                                    backup.id))
 
     def remove(self, backup_id: str) -> None:
+        """Have no record of a backup, and no sign of life."""
         self._store.delete([_ALIVE + backup_id, self._prefix + backup_id])
 
     def show_life(self, backup_id: str) -> None:

@@ -47,6 +47,7 @@ class Record:
     fail_reason: str | None = None
 
     def to_json(self) -> bytes:
+        """What is stored of it."""
         fields = {'version': _VERSION, **dataclasses.asdict(self)}
         return json.dumps(fields, sort_keys=True, indent=2).encode()
 
@@ -104,6 +105,7 @@ class Backup(Record):
 
     @property
     def is_incremental(self) -> bool:
+        """Whether it depends on another."""
         return self.parent_id is not None
 
     def to_record(self) -> BackupRecord:
