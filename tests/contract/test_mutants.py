@@ -250,6 +250,11 @@ class DeleteRaisesForMissing(MemoryBackupDriver):
         super().delete_object(container, object_name)
 
 
+class LeavesTheLastOfSeveral(MemoryBackupDriver):
+    def delete_objects(self, container, names):
+        super().delete_objects(container, names[:-1])
+
+
 class DeletesByPrefix(MemoryBackupDriver):
     def delete_object(self, container, object_name):
         for name in self.get_container_entries(container, object_name):
@@ -468,8 +473,11 @@ MUTANTS = [
     (GivesAgesOfAll, 'ages_are_those_of_the_objects'),
     (HasAClockOfItsOwn, 'ages_are_those_of_the_objects'),
     (CallsObjectsUnfinished, 'what_is_unfinished_is_no_object'),
-    (DeleteRaisesForMissing, 'deleting_what_is_missing_succeeds'),
-    (DeletesByPrefix, 'a_deleted_object_is_gone', 'names_are_kept_exactly'),
+    (DeleteRaisesForMissing, 'deleting_what_is_missing_succeeds',
+     'several_objects_are_deleted_at_once'),
+    (LeavesTheLastOfSeveral, 'several_objects_are_deleted_at_once'),
+    (DeletesByPrefix, 'a_deleted_object_is_gone', 'names_are_kept_exactly',
+     'several_objects_are_deleted_at_once'),
     (ReadsMissingAsEmpty, 'a_missing_object_is_not_found',
      'a_deleted_object_is_gone', 'an_exception_leaves_no_object',
      'an_object_appears_when_its_writer_is_left',

@@ -54,6 +54,23 @@ def a_deleted_object_is_gone(scratch: Scratch) -> None:
 
 
 @promise
+def several_objects_are_deleted_at_once(scratch: Scratch) -> None:
+    """Deleting several objects by one call deletes each of them and no other;
+    some of them, or all, may not exist."""
+    names = [scratch.name(ending) for ending in (
+        '-00001', '-00002', '-a b', '-a%20b', '-é', '-a?b=c#d', '-a+b')]
+    other = scratch.name('-000021')
+    for name in (*names, other):
+        scratch.write(name, b'.')
+    scratch.delete_several([scratch.name('-missing'), *names])
+    require_equal(scratch.names(), [other], 'the listing')
+    scratch.delete_several(names)
+    scratch.delete_several([])
+    require_equal(scratch.names(), [other], 'the listing')
+    require_equal(scratch.read(other), b'.', 'the other object')
+
+
+@promise
 def ages_are_those_of_the_objects(scratch: Scratch) -> None:
     """The ages of the objects that begin with a prefix, where the store can
     tell them, are those of what a listing shows, and never below zero."""
