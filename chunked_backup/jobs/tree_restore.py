@@ -17,7 +17,8 @@ backups of the chain they are, written once, and compared with the digest of
 the whole file before it appears under its name. A file that cannot be had is
 named and left out; the others come back.
 
-A verification is the same walk into a target that keeps nothing.
+A verification is the same walk into a target that keeps nothing; see
+``tree_verify``.
 """
 
 import collections
@@ -25,7 +26,7 @@ import dataclasses
 import errno
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import blake3
 
@@ -41,7 +42,6 @@ from chunked_backup.jobs.tree_level import StoredChain
 from chunked_backup.store.stream_reader import SegmentCache
 from chunked_backup.store.stream_reader import StreamReader
 from chunked_backup.trees.entry import DIRECTORY
-from chunked_backup.trees.entry import FILE
 from chunked_backup.trees.entry import Entry
 
 #: Files with more extents, or longer ones, are written by the coordinator.
@@ -318,7 +318,7 @@ class TreeRestoreJob:
         except OSError as exc:
             raise errors.TreeTargetFailed(
                 path='its end', reason='what was written cannot be brought '
-                f'to the disk: {exc.strerror}') from exc
+                f'to the disk: {reason_of(exc)}') from exc
 
     def _judge(self, path: bytes, error: Exception | None) -> None:
         """Report why a file is not there.
@@ -341,44 +341,6 @@ class TreeRestoreJob:
     def _corrupt(self, reason: str) -> errors.CorruptBackup:
         return errors.CorruptBackup(
             backup_id=self._chain.newest.manifest.id, reason=reason)
-
-
-class VerifyTarget:
-    """A target that keeps nothing: its files are compared with their digests,
-    and that is all."""
-
-    def __init__(self, report: Callable[[bytes, str], None]) -> None:
-        """There is nothing that it could report."""
-
-    def add(self, entry: Entry) -> '_NoFile | None':
-        """As a ``TreeTarget`` does: something to write to, of a file."""
-        is_file = entry.kind == FILE and entry.hardlink is None
-        return _NoFile() if is_file else None
-
-    def finish(self) -> None:
-        """Nothing is open."""
-
-    def flush(self) -> None:
-        """Nothing was kept."""
-
-
-class _NoFile:
-    """What is written to a file of a ``VerifyTarget``."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        """What has failed is the caller's."""
-
-    def write(self, data: memoryview) -> None:
-        """The caller has it hashed."""
-
-    def skip(self, count: int) -> None:
-        """The caller has it hashed."""
-
-    def discard(self) -> None:
-        """Nothing was kept."""
 
 
 def _bytes_of(part: _Part, future: Future[bytes] | None) -> memoryview | int:

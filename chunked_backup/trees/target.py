@@ -17,15 +17,12 @@ may be written by many, in any order. A file gets its name when it is
 complete, a directory its metadata when all that is in it is complete.
 """
 
-import contextlib
 import errno
 import itertools
 import os
 import secrets
 import stat
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from chunked_backup import errors
 from chunked_backup.flow import native
@@ -35,6 +32,7 @@ from chunked_backup.trees import entry as entries
 from chunked_backup.trees.directories import Directories
 from chunked_backup.trees.directories import Handle
 from chunked_backup.trees.entry import Entry
+from chunked_backup.trees.file_writer import FileWriter
 from chunked_backup.trees.flush import flush
 from chunked_backup.trees.metadata import MetadataSetter
 from chunked_backup.trees.unfinished import FirstNames
@@ -87,7 +85,7 @@ class TreeTarget:
         if not overwrite and _is_something(self._root):
             raise errors.TreeNotEmpty(path=os.fsdecode(self._root))
 
-    def add(self, entry: Entry) -> 'FileWriter | None':
+    def add(self, entry: Entry) -> FileWriter | None:
         """The next entry of the tree; one thread adds them, in order.
 
         Directories that are not added, only what is in them, are made with
@@ -328,7 +326,7 @@ class TreeTarget:
     # Files
 
     def _add_file(self, entry: Entry,
-                  parent: UnfinishedDirectory) -> 'FileWriter':
+                  parent: UnfinishedDirectory) -> FileWriter:
         self._hold(parent)
         if entry.links > 1:
             self._first_names.begin(entry.path)
@@ -362,81 +360,6 @@ class TreeTarget:
             for link in self._first_names.settle(entry.path, is_there):
                 self._link(link)
         self._release(parent)
-
-
-class FileWriter:
-    """The contents of one file; a context manager, for one thread.
-
-    Leaving it without an error gives the file its metadata and its name;
-    leaving it with one removes it. Entering, writing and leaving raise
-    OSError where the file system does; then the file is not there.
-
-    A writer that is not to be entered is discarded, or its directory never
-    gets its metadata.
-    """
-
-    def __init__(self, target: TreeTarget, entry: Entry,
-                 parent: UnfinishedDirectory) -> None:
-        self.entry = entry
-        self._target = target
-        self._parent = parent
-        self._end = 0
-        self._has_hole_at_end = False
-
-    def __enter__(self) -> Self:
-        try:
-            self._directory, self._part, self._number = (
-                self._target.create_part(self.entry.path))
-        except BaseException:
-            self.discard()
-            raise
-        return self
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append all of ``data``."""
-        left = memoryview(data)
-        if left:
-            self._has_hole_at_end = False
-        while left:
-            written = os.pwrite(self._number, left, self._end)
-            self._end += written
-            left = left[written:]
-
-    def skip(self, count: int) -> None:
-        """Append a hole of ``count`` bytes."""
-        if count:
-            self._end += count
-            self._has_hole_at_end = True
-
-    def discard(self) -> None:
-        """There will be no such file."""
-        self._target.settle_file(self.entry, self._parent, False)
-
-    def __exit__(self, kind: type[BaseException] | None,
-                 error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        is_complete = False
-        try:
-            if kind is None:
-                if self._has_hole_at_end:
-                    os.ftruncate(self._number, self._end)
-                self._target.complete_part(self._directory, self._part,
-                                           self._number, self.entry,
-                                           self._parent)
-                is_complete = True
-        finally:
-            os.close(self._number)
-            try:
-                if not is_complete:
-                    self._remove_part()
-            finally:
-                self._target.settle_file(self.entry, self._parent,
-                                         is_complete)
-
-    def _remove_part(self) -> None:
-        # Somebody else may have removed it; that is no news.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._part, dir_fd=self._directory.number)
 
 
 def _is_below(path: bytes, above: bytes) -> bool:

@@ -51,7 +51,7 @@ from chunked_backup.jobs.tree_level import NewLevel
 from chunked_backup.jobs.tree_level import StoredChain
 from chunked_backup.jobs.tree_restore import OpenTarget
 from chunked_backup.jobs.tree_restore import RestoreTotals
-from chunked_backup.jobs.tree_restore import VerifyTarget
+from chunked_backup.jobs.tree_verify import VerifyTarget
 from chunked_backup.model import CheckSummary
 from chunked_backup.model import Status
 from chunked_backup.store.object_store import ObjectStore
