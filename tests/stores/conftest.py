@@ -35,6 +35,9 @@ from tests.stores.servers.swift import Swift
 
 _HERE = pathlib.Path(__file__).parent
 
+#: Small, so that a few hundred names are several pages.
+LISTING_LIMIT = 100
+
 
 def pytest_configure(config):
     config.addinivalue_line(
@@ -98,13 +101,13 @@ def other_certificate(directory):
 
 @pytest.fixture(scope='session')
 def ceph(directory, certificate):
-    with Ceph(directory / 'ceph', certificate) as server:
+    with Ceph(directory / 'ceph', certificate, LISTING_LIMIT) as server:
         yield server
 
 
 @pytest.fixture(scope='session')
 def swift_cluster(directory):
-    with Swift(directory / 'swift') as cluster:
+    with Swift(directory / 'swift', listing_limit=LISTING_LIMIT) as cluster:
         yield cluster
 
 
@@ -138,7 +141,8 @@ def old_swift(directory, certificate):
 
     Behind TLS: boto3 then sends bodies in ways that this Swift refuses.
     """
-    with Swift(directory / 'old_swift', swift_server.OF_DEBIAN_12) as cluster:
+    with Swift(directory / 'old_swift', swift_server.OF_DEBIAN_12,
+               listing_limit=LISTING_LIMIT) as cluster:
         yield cluster.proxy(certificate=certificate)
 
 

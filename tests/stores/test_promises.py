@@ -15,7 +15,14 @@
 import pytest
 
 from chunked_backup.testing import contract
+from chunked_backup.testing.contract import names
 from tests.stores import stores
+
+
+@pytest.fixture(autouse=True)
+def many(monkeypatch):
+    """The pages of these servers are small."""
+    monkeypatch.setattr(names, 'MANY', 250)
 
 
 @pytest.mark.parametrize('store', stores.ALL_COMBINATIONS, indirect=True)

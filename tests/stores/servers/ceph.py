@@ -67,6 +67,7 @@ ms_mon_client_mode = crc
 rgw_frontends = beast endpoint={host}:{port} ssl_endpoint={host}:{tls_port} \
 ssl_certificate={certificate}
 rgw_thread_pool_size = 64
+rgw_max_listing_results = {listing_limit}
 rgw_enable_usage_log = false
 rgw_crypt_require_ssl = false
 '''
@@ -100,6 +101,7 @@ class Ceph(base.Server):
     """A gateway that speaks S3 and Swift.
 
     :param certificate: a file with the key and the certificate for TLS.
+    :param listing_limit: how many names a page of a listing has.
     """
 
     access_key = 'testkey'
@@ -108,8 +110,9 @@ class Ceph(base.Server):
     key = 'canary-of-ceph-swift'
     ca_cert_file = None  # for tls_url only
 
-    def __init__(self, directory, certificate):
+    def __init__(self, directory, certificate, listing_limit=1000):
         super().__init__(directory)
+        self._listing_limit = listing_limit
         self._certificate = certificate
         port, tls_port, self._monitor = base.free_ports(3)
         self.url = f'http://{base.HOST}:{port}'
@@ -132,6 +135,7 @@ class Ceph(base.Server):
         self._configuration = self.write('ceph.conf', _CONFIGURATION.format(
             host=base.HOST, cluster_id=cluster_id, library=library,
             directory=self.directory, certificate=self._certificate,
+            listing_limit=self._listing_limit,
             **self._ports))
         (self.directory / 'disk').mkdir()
         monitors = self.directory / 'monitors'

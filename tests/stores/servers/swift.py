@@ -26,10 +26,6 @@ OF_DEBIAN_12 = ('swift==2.30.1', 'setuptools<81')  # for pkg_resources
 
 _PARTS = ('account', 'container', 'object')
 
-#: Small enough that a listing of 1,100 names takes two pages, and the least
-#: that s3api works with.
-LISTING_LIMIT = 1001
-
 _RINGS = '''
 import sys
 from swift.common.ring import RingBuilder
@@ -84,7 +80,7 @@ default = yes
 [storage-policy:1]
 name = other
 [swift-constraints]
-container_listing_limit = {listing_limit}
+container_listing_limit = {container_listing_limit}
 max_file_size = {max_file_size}
 '''
 
@@ -127,6 +123,7 @@ paste.filter_factory = __main__:cache
 _TEMPAUTH = '''
 [filter:s3api]
 use = egg:swift#s3api
+max_bucket_listing = {listing_limit}
 [filter:tempauth]
 use = egg:swift#tempauth
 token_life = {token_life_s}
@@ -184,12 +181,15 @@ class Swift(base.Server):
     :param requirements: the packages that it is made of.
     :param disk_bytes: the size of its disk, which is then in memory; a
         quarter is kept free. Without it, the disk that has the directory.
+    :param listing_limit: how many names a page of a listing has.
     """
 
-    def __init__(self, directory, requirements=CURRENT, disk_bytes=None):
+    def __init__(self, directory, requirements=CURRENT, disk_bytes=None,
+                 listing_limit=1000):
         super().__init__(directory)
         self._requirements = requirements
         self._disk_bytes = disk_bytes
+        self._listing_limit = listing_limit
         self._disk = self.directory / 'data' / 'disk'
 
     def start(self):
@@ -237,7 +237,8 @@ class Swift(base.Server):
                 project=keystone.SERVICE_PROJECT)
         else:
             authenticators = 's3api tempauth'
-            text = _TEMPAUTH.format(token_life_s=token_life_s)
+            text = _TEMPAUTH.format(token_life_s=token_life_s,
+                                    listing_limit=self._listing_limit)
         text += _PROXY.format(authenticators=authenticators)
         for each in _FILTERS:
             text += f'[filter:{each}]\nuse = egg:swift#{each}\n'
@@ -251,8 +252,10 @@ class Swift(base.Server):
 
     def _write_limits(self, directory, max_file_size=5 << 30):
         pathlib.Path(directory, 'swift.conf').write_text(
-            _SWIFT_CONF.format(listing_limit=LISTING_LIMIT,
-                               max_file_size=max_file_size))
+            _SWIFT_CONF.format(
+                # s3api asks for one more.
+                container_listing_limit=self._listing_limit + 1,
+                max_file_size=max_file_size))
 
     def _launch(self, name, directory, port, text, certificate=None):
         # Objects run out of space, listings do not.
