@@ -71,7 +71,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def records(self) -> upgradecheck.Result:
         """Each can be read, and nothing is unfinished."""
-        from chunked_backup.hosts.standalone.garbage import kinds
+        from chunked_backup.hosts.standalone.kinds import kinds
 
         problems: list[str] = []
         try:

@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from chunked_backup import errors
-from chunked_backup.hosts.standalone.garbage import kinds
+from chunked_backup.hosts.standalone.kinds import kinds
 from chunked_backup.hosts.standalone.tree_service import TreeService
 from chunked_backup.model import CheckSummary
 from chunked_backup.model import Status
