@@ -41,7 +41,8 @@ def paths():
     return sorted({(page, found) for page, text in PAGES.items()
                    for literal in LITERAL.findall(text)
                    for found in PATH.findall(literal)
-                   if literal.startswith(found)})
+                   if literal.startswith(found)
+                   and not found.startswith('doc/build/')})  # not yet made
 
 
 def commands():
