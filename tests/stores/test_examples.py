@@ -12,6 +12,8 @@
 
 """Each store as its example in etc/ configures it, used by the example."""
 
+import pytest
+
 from chunked_backup.testing import contract
 from tests.stores import examples
 from tests.stores import stores
@@ -63,7 +65,10 @@ def _check(example, contents, directory):
         assert target.read_bytes() == content
 
 
+@pytest.mark.parametrize('example', ['swift', 's3_on_ceph', 'nfs', 'posix'],
+                         indirect=True)
 def test_driver_check_finds_every_promise_kept(example):
+    """By the command, one store for each driver; test_promises has all."""
     verdicts = example.json('driver', 'check')
     assert [verdict['promise'] for verdict in verdicts] == [
         promise.name.replace('_', ' ') for promise in contract.PROMISES]
