@@ -203,16 +203,3 @@ def chain_of(levels: Sequence[StoredLevel]) -> StoredChain:
     """A chain whose levels are open already, the full backup first."""
     by_id = {level.manifest.id: level for level in levels}
     return StoredChain(levels[-1], by_id.__getitem__)
-
-
-def remove_tree(store: ObjectStore, prefix: str,
-                progress: Callable[[], None] = lambda: None) -> None:
-    """Have nothing of a backup; its manifest goes first."""
-    try:
-        found = [name for name in store.names(prefix)
-                 if names.belongs_to(prefix, name)]
-    except errors.ContainerNotFound:
-        return
-    manifest = names.manifest(prefix)
-    store.delete([name for name in found if name == manifest])
-    store.delete((name for name in found if name != manifest), progress)

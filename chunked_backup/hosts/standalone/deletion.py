@@ -116,7 +116,7 @@ class Deletion(Generic[Kept]):
         try:
             self._remove(backup)
         except errors.ChunkedBackupError as exc:
-            backup.status = Status.ERROR
+            # It stays "deleting": who collects garbage or prunes goes on.
             backup.fail_reason = str(exc)
             self._catalogue.save(backup)
             raise

@@ -134,7 +134,7 @@ class _Rebuilding(abc.ABC, Generic[Kept]):
 
     def _prefixes(self) -> Iterator[tuple[str, str]]:
         for container in self.driver.get_containers():
-            for name in self.driver.get_container_entries(container, ''):
+            for name in ObjectStore(self.driver, container).names(''):
                 prefix = self._names.prefix_of_manifest(name)
                 if prefix is not None:
                     yield container, prefix

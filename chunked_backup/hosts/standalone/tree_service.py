@@ -42,7 +42,7 @@ from chunked_backup.hosts.standalone.record import require_available
 from chunked_backup.hosts.standalone.tree_job import TreeJob
 from chunked_backup.hosts.standalone.tree_job import open_job
 from chunked_backup.hosts.standalone.tree_record import TreeBackup
-from chunked_backup.jobs import tree_level
+from chunked_backup.jobs.delete import remove_objects
 from chunked_backup.jobs.tree_backup import OpenTree
 from chunked_backup.jobs.tree_backup import Totals
 from chunked_backup.jobs.tree_backup import preview
@@ -236,7 +236,8 @@ class TreeService:
         """Apply rules of retention to the backups of each name.
 
         :param keep: see ``retention.decide``.
-        :param delete: delete what no rule keeps; otherwise only tell.
+        :param delete: delete what no rule keeps, and what an earlier deletion
+            has left half done; otherwise only tell.
         :returns: what is, or would be, done.
         """
         available: dict[str, list[TreeBackup]] = {}
@@ -246,11 +247,21 @@ class TreeService:
         decisions = [decision for backups in available.values()
                      for decision in retention.decide(backups, keep)]
         if delete:
+            self._finish_deletions(name)
             # Those that are built on others come behind them.
             for decision in reversed(decisions):
                 if not decision.reasons:
                     self.delete(decision.backup)
         return decisions
+
+    def _finish_deletions(self, name: str | None) -> None:
+        """Delete what somebody has begun to delete, and was killed over; it
+        would be in the way of what it is built on."""
+        for each in reversed(self.backups(name)):
+            if each.status == Status.DELETING:
+                # It says so before it looks for others that are built on it.
+                with contextlib.suppress(errors.BackupInUse):
+                    self.delete(each)
 
     def _write(self, backup: TreeBackup, parent: TreeBackup | None,
                open_tree: OpenTree, engine: BackupEngine) -> None:
@@ -312,10 +323,9 @@ class TreeService:
 
     def _remove(self, backup: TreeBackup) -> None:
         with metrics.recorded(self.driver, 'tree_delete', backup.name):
-            container = container_of(backup)
-            tree_level.remove_tree(ObjectStore(self.driver, container),
-                                   prefix_of(backup))
-            self.driver.discard_container(container)
+            store = ObjectStore(self.driver, container_of(backup))
+            remove_objects(store, names, prefix_of(backup))
+            store.discard()
 
 
 def load_engine(name: str, block_size_bytes: int | None) -> BackupEngine:

@@ -296,7 +296,8 @@ def test_a_delete_that_fails_is_recorded_and_may_be_repeated(
         with pytest.raises(errors.AccessDenied):
             service.delete(backup)
     failed, = service.backups()
-    assert failed.status == 'error' and 'the reason' in failed.fail_reason
+    assert failed.status == 'deleting'
+    assert 'the reason' in failed.fail_reason
     service.delete(failed)
     assert service.backups() == []
 

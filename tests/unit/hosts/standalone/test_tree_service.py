@@ -75,3 +75,44 @@ def test_a_parent_is_not_deleted_under_a_backup_that_has_begun(service, tree):
     second = back_up(service, tree, open_tree)
     assert service.verify(second).damaged == 0
     assert service.find(first.id).status == Status.AVAILABLE
+
+
+def test_a_prune_that_was_killed_goes_on(service, tree):
+    """It has begun to delete one; what that is built on goes, too."""
+    first, second = back_up(service, tree), back_up(service, tree)
+    newest = service.backup(
+        str(tree), functools.partial(TreeScanner, tree), 'name',
+        load_engine('rsync', None), LevelPolicy(False))
+    second.status = Status.DELETING
+    service.catalogue.save(second)
+    decisions = service.prune({'last': 1}, delete=True)
+    assert [bool(each.reasons) for each in decisions] == [False, True]
+    assert first.id == decisions[0].backup.id
+    assert [each.id for each in service.backups()] == [newest.id]
+
+
+def test_a_prune_leaves_what_others_are_built_on(service, tree):
+    """Of a deletion that was killed before it looked for children."""
+    first, second = back_up(service, tree), back_up(service, tree)
+    first.status = Status.DELETING
+    service.catalogue.save(first)
+    service.prune({'last': 1}, delete=True)
+    assert {each.id for each in service.backups()} == {first.id, second.id}
+
+
+def test_a_deletion_that_failed_is_finished_by_a_prune(service, tree,
+                                                       monkeypatch):
+    first, second = back_up(service, tree), back_up(service, tree)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(service.driver), 'delete_object', _fail)
+        with pytest.raises(errors.OutOfSpace):
+            service.delete(second)
+    assert service.find(second.id).status == Status.DELETING
+    assert 'made to' in service.find(second.id).fail_reason
+    service.prune({'last': 1}, delete=True)
+    assert [each.id for each in service.backups()] == [first.id]
+
+
+def _fail(driver, container, object_name):
+    raise errors.OutOfSpace(container=container, object_name=object_name,
+                            reason='made to fail')
