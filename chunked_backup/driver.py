@@ -35,7 +35,7 @@ from chunked_backup.base_driver import BaseDriver
 from chunked_backup.blocks import codecs
 from chunked_backup.endpoints.sink import NullSink
 from chunked_backup.endpoints.sink import VolumeSink
-from chunked_backup.endpoints.sink import open_sink
+from chunked_backup.endpoints.sink import opened_sink
 from chunked_backup.endpoints.source import open_source
 from chunked_backup.flow.executors import run_one
 from chunked_backup.flow.monitor import Monitor
@@ -130,8 +130,8 @@ class ChunkedBackupDriver(BaseDriver):
         :raises FullBackupRequired: the parent cannot carry an incremental.
         :raises BackupCancelled: the record's status has become deleting.
         """
-        with self._translated(), self._recorded('backup', backup):
-            source = open_source(volume_file)
+        with (self._translated(), self._recorded('backup', backup),
+              contextlib.closing(open_source(volume_file)) as source):
             monitor = self._monitor(backup, source.size_bytes,
                                     lambda: self._backup_cancelled(backup))
             settings = self._settings()
@@ -165,7 +165,8 @@ class ChunkedBackupDriver(BaseDriver):
         :raises CorruptBackup: something stored is not what was recorded.
         :raises RestoreCancelled: the record's status is no longer restoring.
         """
-        with self._translated(), self._recorded('restore', backup):
+        with (self._translated(), self._recorded('restore', backup),
+              opened_sink(volume_file, volume_is_new) as sink):
             record = self.host.record(backup)
 
             def cancelled() -> errors.Cancelled | None:
@@ -175,8 +176,8 @@ class ChunkedBackupDriver(BaseDriver):
                                                volume_id=volume_id)
 
             chain, summary = self._read_back(
-                backup, record, open_sink(volume_file, volume_is_new),
-                cancelled, Faults(salvage), thorough=False)
+                backup, record, sink, cancelled, Faults(salvage),
+                thorough=False)
             text = chain.levels[0].manifest.volume_meta
             if text is not None:
                 self.put_metadata(volume_id, text)

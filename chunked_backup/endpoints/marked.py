@@ -72,3 +72,6 @@ class MarkedSink(VolumeSink):
         self._inner.write(0, head[:_NOTE_BYTES])
         self._inner.flush()
         self.is_incomplete = False
+
+    def close(self) -> None:
+        self._inner.close()

@@ -12,6 +12,7 @@
 
 """Writing a volume: each byte at most once, zeros as cheaply as they come."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -19,6 +20,7 @@ import functools
 import os
 import stat
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 from chunked_backup import errors
@@ -77,6 +79,9 @@ class VolumeSink:
     def flush(self) -> None:
         """Return when all that was written is on the device."""
 
+    def close(self) -> None:
+        """Let go of the volume; the file that was handed over stays open."""
+
     def _write_once(self, offset: int, data: memoryview) -> int:
         raise NotImplementedError
 
@@ -99,7 +104,11 @@ class FileSink(VolumeSink):
             self._direct = direct.open_direct(descriptor)
 
     def prepare(self, volume_bytes: int) -> None:
-        size = source_module.device_size_bytes(self._descriptor.number)
+        with self._descriptor as number:
+            self._fit(number, volume_bytes)
+
+    def _fit(self, number: int, volume_bytes: int) -> None:
+        size = source_module.device_size_bytes(number)
         if size >= volume_bytes:
             return
         if not self._is_regular:
@@ -107,7 +116,7 @@ class FileSink(VolumeSink):
                 volume='to restore to',
                 reason=f'it has {size} bytes, the backup {volume_bytes}')
         try:
-            os.ftruncate(self._descriptor.number, volume_bytes)
+            os.ftruncate(number, volume_bytes)
         except OSError as exc:
             raise errors.VolumeIOError(
                 operation='growing the target', offset=volume_bytes,
@@ -117,22 +126,26 @@ class FileSink(VolumeSink):
         past_cache = self._direct
         if past_cache is not None and direct.may_take(offset, data):
             try:
-                return os.pwrite(past_cache.number, data, offset)
+                with past_cache as number:
+                    return os.pwrite(number, data, offset)
             except OSError as exc:
                 if not direct.is_refusal(exc):
                     raise
                 self._direct = None
-        return os.pwrite(self._descriptor.number, data, offset)
+        with self._descriptor as number:
+            return os.pwrite(number, data, offset)
 
     def _zero_fast(self, start: int, end: int) -> bool:
+        is_aligned = start % 512 == 0 and end % 512 == 0
+        if not self._is_regular and not (self._is_block and is_aligned):
+            return False
         try:
-            if self._is_regular:
-                _punch_hole(self._descriptor.number, start, end - start)
-            elif self._is_block and start % 512 == 0 and end % 512 == 0:
-                fcntl.ioctl(self._descriptor.number, _BLKZEROOUT,
-                            struct.pack('QQ', start, end - start))
-            else:
-                return False
+            with self._descriptor as number:
+                if self._is_regular:
+                    _punch_hole(number, start, end - start)
+                else:
+                    fcntl.ioctl(number, _BLKZEROOUT,
+                                struct.pack('QQ', start, end - start))
         except OSError as exc:
             if exc.errno in _NOT_SUPPORTED:
                 return False
@@ -143,13 +156,19 @@ class FileSink(VolumeSink):
 
     def flush(self) -> None:
         try:
-            os.fsync(self._descriptor.number)
+            with self._descriptor as number:
+                os.fsync(number)
         except OSError as exc:
             # Pipes and the like cannot be synchronised and need not be.
             if exc.errno not in _NOT_SUPPORTED:
                 raise errors.VolumeIOError(
                     operation='flushing the volume', offset=0,
                     reason=reason_of(exc)) from exc
+
+    def close(self) -> None:
+        self._descriptor.close()
+        if self._direct is not None:
+            self._direct.close()
 
 
 class SeekSink(VolumeSink):
@@ -198,6 +217,17 @@ def open_sink(volume_file: Any, is_new: bool) -> VolumeSink:
     if descriptor is None:
         return SeekSink(raw, is_new)
     return FileSink(descriptor, is_new)
+
+
+@contextlib.contextmanager
+def opened_sink(volume_file: Any, is_new: bool) -> Iterator[VolumeSink]:
+    """The same, closed at the end, unless it was one already."""
+    sink = open_sink(volume_file, is_new)
+    try:
+        yield sink
+    finally:
+        if sink is not volume_file:
+            sink.close()
 
 
 @functools.lru_cache(maxsize=1)

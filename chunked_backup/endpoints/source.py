@@ -49,6 +49,9 @@ class VolumeSource:
                 raise self._ended_early(position)
             filled += count
 
+    def close(self) -> None:
+        """Let go of the volume; the file that was handed over stays open."""
+
     def _ended_early(self, offset: int) -> errors.VolumeIOError:
         return errors.VolumeIOError(
             operation='reading the volume', offset=offset,
@@ -75,13 +78,18 @@ class FileSource(VolumeSource):
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = Descriptor(descriptor)
+        self._is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
         super().__init__(device_size_bytes(descriptor))
 
     def _read_once(self, offset: int, buffer: memoryview) -> int:
-        return os.preadv(self._descriptor.number, [buffer], offset)
+        with self._descriptor as number:
+            return os.preadv(number, [buffer], offset)
+
+    def close(self) -> None:
+        self._descriptor.close()
 
     def regions(self, block_size_bytes: int) -> Iterator[Region]:
-        if not stat.S_ISREG(os.fstat(self._descriptor.number).st_mode):
+        if not self._is_regular:
             yield Region(0, self.size_bytes)
             return
         position = 0
@@ -98,16 +106,22 @@ class FileSource(VolumeSource):
             yield Region(position, self.size_bytes, zero=True)
 
     def _data_ranges(self) -> Iterator[tuple[int, int]]:
-        descriptor = self._descriptor.number
         end = 0
         try:
-            for start, end in data_ranges(descriptor, self.size_bytes):
+            with self._descriptor as number:
+                ranges = data_ranges(number, self.size_bytes)
+            while True:
+                with self._descriptor as number:  # never over a yield
+                    found = next(ranges, None)
+                    if found is None:
+                        size = device_size_bytes(number)
+                        break
+                start, end = found
                 yield start, end
         except OSError as exc:
             raise errors.VolumeIOError(
                 operation='finding holes', offset=end,
                 reason=reason_of(exc)) from exc
-        size = device_size_bytes(descriptor)
         if size < self.size_bytes:  # what is missing is no hole
             raise self._ended_early(size)
 

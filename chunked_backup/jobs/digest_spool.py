@@ -77,7 +77,8 @@ class DigestSpool:
             file = self._file
             if file is None:
                 return bytes(self._memory[start:end])
-        return _read_all(file.number, max(0, end - start), start)
+        with file as number:
+            return _read_all(number, max(0, end - start), start)
 
     def batches(self) -> Iterator[bytes]:
         """All digests in order, some at a time."""
@@ -110,14 +111,16 @@ class DigestSpool:
                     self._memory.extend(bytes(start - len(self._memory)))
                 self._memory[start:end] = digests
                 return
-        _write_all(file.number, digests, start)
+        with file as number:
+            _write_all(number, digests, start)
 
     def _spill(self) -> None:
         descriptor, path = tempfile.mkstemp(prefix='chunked_backup-digests-')
         os.unlink(path)
         file = Descriptor(descriptor)
         os.close(descriptor)
-        _write_all(file.number, self._memory, 0)
+        with file as number:
+            _write_all(number, self._memory, 0)
         self._file, self._memory = file, bytearray()
 
 

@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import errno
 import io
+import os
 import json
 import random
 
@@ -332,3 +334,37 @@ def test_no_more_objects_are_in_work_than_the_memory_has_room_for(
     else:
         harness.restore(driver, backup)
     assert opened == [6]
+
+
+def descriptors_of(path):
+    """The descriptors of this process that are a file."""
+    return [number for number in os.listdir('/proc/self/fd')
+            if os.path.exists(f'/proc/self/fd/{number}') and os.path.samefile(
+                f'/proc/self/fd/{number}', path)]
+
+
+@pytest.mark.parametrize('mode', ['threads', 'serial'])
+def test_a_volume_is_let_go_of_though_an_error_is_kept(driver, tmp_path, mode,
+                                                       monkeypatch):
+    """A device that is still open cannot be detached."""
+    support.override(executor=mode)
+    path = tmp_path / 'volume'
+    path.write_bytes(VOLUME)
+    backup = harness.back_up(driver, 'full', VOLUME)
+
+    def fail(*arguments):
+        raise OSError(errno.EIO, 'made to fail')
+
+    monkeypatch.setattr(os, 'preadv', fail)
+    monkeypatch.setattr(os, 'pwrite', fail)
+    kept = []
+    with open(path, 'r+b', buffering=0) as file:
+        before = descriptors_of(path)
+        for verb in (lambda: driver.backup(
+                harness.new_backup(driver, 'other'), file),
+                lambda: driver.restore(backup, 'volume', file, False)):
+            backup.status = Status.RESTORING
+            with pytest.raises(errors.VolumeIOError) as caught:
+                verb()
+            kept.append(caught.value)
+            assert descriptors_of(path) == before

@@ -94,7 +94,8 @@ def _new_file(path: str) -> Iterator[Target]:
         except OSError as exc:
             raise _unusable(path, exc) from exc
         with open(descriptor, 'r+b', buffering=0) as file:
-            yield Target(open_sink(file, True), is_new=True)
+            with contextlib.closing(open_sink(file, True)) as sink:
+                yield Target(sink, is_new=True)
         if os.path.lexists(path):
             raise errors.TargetNotEmpty(path=path)
         os.rename(temporary, path)
@@ -105,8 +106,9 @@ def _new_file(path: str) -> Iterator[Target]:
 
 
 def _empty(path: str, backup_id: str) -> Iterator[Target]:
-    with _opened(path, os.O_RDWR) as file:
-        target = Target(_marked(file, True, backup_id), is_new=True)
+    with (_opened(path, os.O_RDWR) as file,
+          contextlib.closing(_marked(file, True, backup_id)) as sink):
+        target = Target(sink, is_new=True)
         try:
             yield target
         except BaseException as exc:
@@ -120,8 +122,8 @@ def _empty(path: str, backup_id: str) -> Iterator[Target]:
 
 
 def _existing(path: str, flags: int, backup_id: str) -> Iterator[Target]:
-    with _opened(path, flags) as file:
-        sink = _marked(file, False, backup_id)
+    with (_opened(path, flags) as file,
+          contextlib.closing(_marked(file, False, backup_id)) as sink):
         target = Target(sink, is_new=False)
         try:
             yield target

@@ -23,18 +23,32 @@ def test_it_stays_open_when_the_original_is_closed(tmp_path):
     path.write_bytes(b'data')
     with open(path, 'rb') as file:
         own = Descriptor(file.fileno())
-    assert os.pread(own.number, 4, 0) == b'data'
+    with own as number:
+        assert os.pread(number, 4, 0) == b'data'
 
 
 def test_it_is_closed_with_its_last_reference(tmp_path):
     with open(tmp_path / 'file', 'wb') as file:
         own = Descriptor(file.fileno())
-        number = own.number
-        assert number != file.fileno()
+        with own as number:
+            assert number != file.fileno()
         del own
         gc.collect()
         with pytest.raises(OSError):
             os.fstat(number)
+
+
+def test_it_is_closed_after_the_last_use(tmp_path):
+    with open(tmp_path / 'file', 'wb') as file:
+        own = Descriptor(file.fileno())
+        with own as number:
+            own.close()
+            os.fstat(number)
+            with pytest.raises(OSError):
+                own.__enter__()
+        with pytest.raises(OSError):
+            os.fstat(number)
+        own.close()
 
 
 def test_what_cannot_be_duplicated_is_an_error_and_closes_nothing():

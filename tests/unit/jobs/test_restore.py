@@ -157,7 +157,7 @@ def test_a_target_that_is_too_small_is_untouched(driver, tmp_path,
         target.write(b'old' * 100)
         opened = sink.FileSink(target.fileno(), False)
         opened._is_regular = False
-        monkeypatch.setattr('chunked_backup.driver.open_sink',
+        monkeypatch.setattr('chunked_backup.endpoints.sink.open_sink',
                             lambda *args: opened)
         with pytest.raises(errors.InvalidVolume):
             restore_file(driver, backup, target, False)
