@@ -28,8 +28,9 @@ SIZES = st.one_of(st.integers(1, 8192),
                   st.integers(HEAD - 5000, HEAD + 5000))
 
 
-@given(SIZES, st.randoms(use_true_random=False))
-def test_every_byte_arrives_in_any_order(size, rng):
+@given(SIZES, st.integers(0, 1 << 32))
+def test_every_byte_arrives_in_any_order(size, seed):
+    rng = random.Random(seed)  # Hypothesis takes hours for a MiB of its own
     expected = bytearray(rng.randbytes(size))
     cuts = sorted({0, size, *(rng.randrange(size) for _ in range(6))})
     parts = [(start, end, rng.random() < 0.3)
