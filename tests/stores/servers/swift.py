@@ -116,6 +116,9 @@ use = egg:swift#proxy
 account_autocreate = true
 # A disk that was full is asked again soon, not after a minute.
 error_suppression_interval = 1
+# On a busy machine, half a second for a connection makes a 503 of it.
+conn_timeout = 10
+node_timeout = 60
 [filter:cache]
 paste.filter_factory = __main__:cache
 '''
