@@ -34,7 +34,10 @@ class Command:
         home.mkdir()
         self.environment = {
             'PATH': os.environ['PATH'], 'HOME': str(home),
-            'XDG_DATA_HOME': str(self.data), 'LC_ALL': 'C.UTF-8'}
+            'XDG_DATA_HOME': str(self.data), 'LC_ALL': 'C.UTF-8',
+            # What has tox -e cover measure the process, too.
+            **{name: value for name, value in os.environ.items()
+               if name.startswith('COVERAGE_')}}
 
     @property
     def repository(self):
