@@ -28,6 +28,7 @@ from chunked_backup.jobs import digest_spool
 from chunked_backup.jobs import fetch_object
 from chunked_backup.jobs import restore as restore_module
 from chunked_backup.jobs import settings as job_settings
+from chunked_backup.jobs import sources
 from chunked_backup.jobs import store_extent
 from tests import support
 from tests.unit import harness
@@ -101,7 +102,7 @@ def small_limits():
                 (store_extent, '_SAMPLE_BYTES', 64),
                 (extents, 'SMALLEST_ZERO_EXTENT_BYTES', 2 * BLOCK),
                 (backup_module, '_HOLE_BLOCKS', 7),
-                (restore_module, '_DIGEST_BATCH', 5),
+                (sources, '_DIGEST_BATCH', 5),
                 (restore_module, '_ZERO_STEP_BYTES', 3 * BLOCK),
                 (digest_spool, '_BATCH_DIGESTS', 6),
                 (digest_table, '_BATCH_DIGESTS', 4),
