@@ -76,5 +76,16 @@ def test_zero_runs_alternate():
     assert list(runs) == [(0, 2, True), (2, 5, False), (5, 6, True)]
 
 
+def test_zero_runs_that_begin_with_data_have_no_empty_run_before():
+    runs = digests.zero_runs(b'd' * 32 + digests.zero_digest(512), 512)
+    assert list(runs) == [(0, 1, False), (1, 2, True)]
+
+
+def test_a_zero_block_may_be_longer_than_what_is_hashed_at_a_time():
+    length = (3 << 19) + 5
+    expected = hashlib.sha256(bytes(length)).digest()
+    assert digests.zero_digest(length) == expected
+
+
 def test_zero_runs_of_nothing_are_none():
     assert list(digests.zero_runs(b'', 512)) == []
