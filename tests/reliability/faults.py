@@ -11,26 +11,21 @@
 # under the License.
 
 
-"""Drivers whose calls fail on demand, and what the tests ask afterwards."""
+"""Drivers whose calls fail on demand, and repositories of them."""
 
 import contextlib
 import pathlib
-import random
 import shutil
 import threading
 import time
 
 from chunked_backup import errors
-from chunked_backup import formats
 from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.drivers.posix import PosixBackupDriver
-from chunked_backup.hosts.standalone import garbage
 from chunked_backup.hosts.standalone import writer
-from chunked_backup.model import Status
 from tests import support
 
 BLOCK, CHUNK = support.BLOCK, support.CHUNK
-NAMES = formats.names
 #: error: the call has no effect; timeout: the same, worth another try;
 #: partial: half of what is written or read, then an error; lost: the call has
 #: its effect and fails, worth another try; slow: it takes its time.
@@ -175,13 +170,13 @@ class Repository:
         support.override('chunked_backup_posix', chunk_size_bytes=CHUNK,
                          sha_block_size_bytes=BLOCK, path=str(self.path))
 
-    def service(self, faults=None):
+    def driver(self, faults=None):
         if self.kind == 'memory':
             driver = FaultyMemory(None, CHUNK, BLOCK, stores=self.stores)
         else:
             driver = FaultyPosix(None)
         driver.faults = faults or Faults()
-        return support.service(driver)
+        return driver
 
     def save(self):
         if self.kind == 'memory':
@@ -209,94 +204,6 @@ class Repository:
                     for name in objects}
         return {(str(path.parent.relative_to(self.path)), path.name)
                 for path in self.path.rglob('*') if not path.is_dir()}
-
-
-class Story:
-    """A volume with a full backup and an incremental, in a repository.
-
-    ``contents`` is what each available backup has to restore to.
-    """
-
-    def __init__(self, repository, directory):
-        self.repository = repository
-        self.volume = pathlib.Path(directory, 'volume')
-        rng = random.Random(1)
-        self.data = bytearray(rng.randbytes(2 * CHUNK) + bytes(CHUNK)
-                              + b'text ' * 400)
-        self.volume.write_bytes(self.data)
-        service = repository.service()
-        self.full = service.backup(str(self.volume)).id
-        self.contents = {self.full: bytes(self.data)}
-        self.data[100:105] = b'other'
-        self.data[CHUNK:CHUNK + BLOCK] = bytes(BLOCK)
-        self.volume.write_bytes(self.data)
-        self.child = service.backup(str(self.volume), incremental=True).id
-        self.contents[self.child] = bytes(self.data)
-        self.data[2 * CHUNK:2 * CHUNK + 7] = b'changed'
-        self.volume.write_bytes(self.data)
-
-    def leave_garbage(self):
-        """What a killed writer leaves: objects, and a record."""
-        service = self.repository.service()
-        backup = service.backup(str(self.volume))
-        backup.status, backup.writer = Status.CREATING, None
-        service.driver.host.catalogue.save(backup)
-        service.driver.delete_object(
-            backup.container, NAMES.manifest(backup.service_metadata))
-        return backup.id
-
-    def problems(self, contents=None, changed=False):
-        """What is wrong with the repository: nothing, as it should be.
-
-        :param contents: what the backups have to restore to.
-        :param changed: whether other backups may be there, which then have
-            to be sound.
-        """
-        contents = self.contents if contents is None else contents
-        service = self.repository.service()
-        found = {backup.id: backup for backup in service.backups()
-                 if backup.status == Status.AVAILABLE}
-        for backup_id, expected in contents.items():
-            if backup_id not in found:
-                yield f'{backup_id} is gone'
-                continue
-            try:
-                target = support.restored(service, found[backup_id], False,
-                                          b'\xa5' * (len(expected) + 9))
-            except errors.ChunkedBackupError as exc:
-                yield f'{backup_id}: {exc}'
-                continue
-            if target != expected:
-                yield f'{backup_id} has wrong bytes'
-        for backup_id in found.keys() - contents.keys():
-            if not changed:
-                yield f'{backup_id} is more than there should be'
-                continue
-            try:
-                service.verify(found[backup_id])
-            except errors.ChunkedBackupError as exc:
-                yield f'{backup_id} passes for available: {exc}'
-
-    def collect(self):
-        """Collect all garbage, nobody being at work; what is left of it."""
-        service = self.repository.service()
-        garbage.collect(service.driver, grace_s=0)
-        return self.leftovers(service)
-
-    def leftovers(self, service=None):
-        """Files that are no part of a backup that is available or has the
-        status error."""
-        service = service or self.repository.service()
-        records = service.backups()
-        return [
-            (container, name)
-            for container, name in self.repository.files()
-            if not any(
-                name == 'chunked_backup_record_' + backup.id
-                or container == backup.container and NAMES.belongs_to(
-                    backup.service_metadata, name)
-                for backup in records
-                if backup.status in (Status.AVAILABLE, Status.ERROR))]
 
 
 def no_writer_is_alive(monkeypatch):

@@ -25,23 +25,24 @@ from chunked_backup import errors
 from chunked_backup.hosts.standalone import garbage
 from chunked_backup.model import Status
 from tests import support
-from tests.reliability import faults
+from tests.reliability import stories
 
 PROCESSES = 8
 GRACE_S = 60.0
-SCHEDULES = ['backup/backup', 'backup/delete', 'backup/gc', 'gc/gc',
-             'everything']
-
-
-@pytest.fixture
-def story(tmp_path, conf):
-    support.override(executor='serial', retry_wait_s=0.0)
-    return faults.Story(faults.Repository('posix', tmp_path), tmp_path)
+SCHEDULES = {
+    'volume': ['backup/backup', 'backup/delete', 'backup/gc', 'gc/gc',
+               'everything'],
+    'tree': ['backup/backup', 'backup/delete', 'backup/prune', 'backup/gc',
+             'everything']}
+#: Of a tree: what is made here, so that it can be pruned.
+OTHER = {'name': 'another tree'}
 
 
 def back_up(story, service, rng):
-    with contextlib.suppress(errors.FullBackupRequired):  # parent deleted
-        service.backup(str(story.volume), incremental=rng.random() < 0.5)
+    # The parent may be deleted meanwhile.
+    with contextlib.suppress(errors.FullBackupRequired, errors.RecordError):
+        story.back_up(service, rng.random() < 0.5, **(
+            OTHER if story.suffix else {}))
 
 
 def delete(story, service, rng):
@@ -53,12 +54,17 @@ def delete(story, service, rng):
             service.delete(rng.choice(mine))
 
 
+def prune(story, service, rng):
+    with contextlib.suppress(errors.RecordError):
+        service.prune({'last': 1}, delete=True, **OTHER)
+
+
 def collect(story, service, rng):
     garbage.collect(service.driver, grace_s=GRACE_S)
 
 
 WORK = {'backup': [back_up], 'delete': [delete], 'gc': [collect],
-        'everything': [back_up, delete, collect]}
+        'prune': [prune], 'everything': [back_up, delete, collect]}
 
 
 def run(story, schedule, seed):
@@ -73,7 +79,7 @@ def run(story, schedule, seed):
                 rng = random.Random(f'{seed} {number}')
                 time.sleep(rng.uniform(0, 0.01))
                 work = rng.choice(WORK[kinds[number % len(kinds)]])
-                work(story, story.repository.service(), rng)
+                work(story, story.service(), rng)
                 code = 0
             except BaseException:
                 traceback.print_exc()
@@ -91,13 +97,20 @@ def make_old(story):
             os.utime(path, (then, then))
 
 
-@pytest.mark.parametrize('schedule', SCHEDULES)
-def test_eight_processes_at_once(story, schedule, ledger, scale):
-    counted = ledger('concurrency')
+@pytest.mark.parametrize('part', range(2))
+@pytest.mark.parametrize(('what', 'schedule'), [
+    (what, schedule) for what, schedules in SCHEDULES.items()
+    for schedule in schedules])
+def test_eight_processes_at_once(what, schedule, part, tmp_path, conf, ledger,
+                                 scale):
+    support.override(executor='serial', retry_wait_s=0.0)
+    story = stories.tell(what, 'posix', tmp_path)
+    counted = ledger('concurrency' + story.suffix)
     dead = story.leave_garbage()
     make_old(story)
     saved = story.repository.save()
-    for seed in range(scale(20, 100)):
+    share = {'volume': scale(50, 250), 'tree': scale(10, 100)}[what]
+    for seed in range(part * share, (part + 1) * share):
         counted.point()
         codes = run(story, schedule, seed)
         where = f'{schedule}, seed {seed}'
@@ -105,7 +118,7 @@ def test_eight_processes_at_once(story, schedule, ledger, scale):
             counted.silent.append(f'{where}: {codes}')
         counted.silent += [f'{where}: {problem}' for problem
                            in story.problems(changed=True)]
-        service = story.repository.service()
+        service = story.service()
         garbage.collect(service.driver, grace_s=GRACE_S)
         if dead in [backup.id for backup in service.backups()]:
             counted.left.append(f'{where}: the garbage of before')

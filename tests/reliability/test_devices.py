@@ -21,7 +21,7 @@ import pytest
 from chunked_backup import errors
 from tests import support
 from tests.reliability import faults
-from tests.reliability.test_store_faults import Operation
+from tests.reliability import stories
 from tests.unit import harness
 
 CODES = ('ENOSPC', 'EIO', 'EDQUOT', 'EROFS')
@@ -73,25 +73,30 @@ def _short(name, call, *arguments, **keywords):
 def story(tmp_path, conf):
     support.override(executor='serial', retry_wait_s=0.0,
                      compression_algorithm='none')
-    return faults.Story(faults.Repository('posix', tmp_path), tmp_path)
+    return stories.tell('volume', 'posix', tmp_path)
 
 
-@pytest.mark.parametrize('name', ['backup', 'incremental'])
+@pytest.mark.parametrize(('what', 'name'), stories.cases(
+    'backup', 'incremental'))
 @pytest.mark.parametrize('code', CODES)
-def test_a_store_that_fails_at_every_write_and_sync(story, name, code, ledger,
+def test_a_store_that_fails_at_every_write_and_sync(what, name, code,
+                                                    tmp_path, conf, ledger,
                                                     monkeypatch):
-    counted = ledger('ENOSPC, EIO, EDQUOT, EROFS')
+    support.override(executor='serial', retry_wait_s=0.0,
+                     compression_algorithm='none')
     faults.no_writer_is_alive(monkeypatch)
+    story = stories.tell(what, 'posix', tmp_path)
+    counted = ledger('ENOSPC, EIO, EDQUOT, EROFS' + story.suffix)
     saved = story.repository.save()
     number = 0
     while True:
-        operation = Operation(name, story)
+        operation = story.operation(name)
         where = f'{name}, {code} at call {number}'
         with monkeypatch.context() as patch:
             calls = Calls(patch, ('write', 'fsync', 'rename', 'link'), code,
                           number)
             try:
-                operation.run(story.repository.service())
+                operation.run(story.service())
             except errors.ChunkedBackupError as exc:
                 assert exc.exit_code == 6
                 counted.silent += [
@@ -117,7 +122,7 @@ def test_a_target_that_fails_at_every_write_and_sync(story, tmp_path, code,
     number = 0
     while True:
         target.write_bytes(b'\xa5' * 20000)
-        service = story.repository.service()
+        service = story.service()
         backup = service.find(story.child)
         with monkeypatch.context() as patch:
             calls = Calls(patch, ('pwrite', 'fsync', 'ftruncate'), code,
@@ -146,7 +151,7 @@ def test_a_volume_that_fails_at_every_read(story, code, ledger, monkeypatch):
             with monkeypatch.context() as patch:
                 calls = Calls(patch, ('preadv',), code, number)
                 try:
-                    Operation(name, story).run(story.repository.service())
+                    story.operation(name).run(story.service())
                 except errors.VolumeIOError:
                     pass
                 else:
@@ -164,7 +169,7 @@ def test_short_reads_and_writes_everywhere(story, tmp_path, ledger,
     counted = ledger('short reads and writes')
     calls = Calls(monkeypatch, ('preadv', 'read', 'write', 'pwrite'),
                   Calls.SHORT, None)
-    service = story.repository.service()
+    service = story.service()
     contents = dict(story.contents)
     for incremental in (False, True):
         backup = service.backup(str(story.volume), incremental=incremental)
@@ -180,7 +185,7 @@ def test_short_reads_and_writes_everywhere(story, tmp_path, ledger,
 
 def test_a_volume_that_gives_a_few_bytes_at_a_time(story, ledger):
     counted = ledger('short reads and writes')
-    service = story.repository.service()
+    service = story.service()
     for most in (1, 7, 511):
         backup = service.find(story.child)
         backup.status = 'restoring'

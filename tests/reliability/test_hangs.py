@@ -21,12 +21,13 @@ from chunked_backup import errors
 from chunked_backup.flow import executors
 from tests import support
 from tests.reliability import faults
+from tests.reliability import stories
 
 
 @pytest.fixture
 def story(tmp_path, conf):
     support.override(retry_wait_s=0.0)
-    return faults.Story(faults.Repository('memory', tmp_path), tmp_path)
+    return stories.tell('volume', 'memory', tmp_path)
 
 
 @pytest.mark.parametrize('name', ['backup', 'restore', 'verify'])
@@ -48,7 +49,7 @@ def test_a_store_that_hangs_at_any_call(story, name, part, ledger, scale,
     number = part * 3
     while number < scale(18, 80):
         made = faults.Faults('slow', number, act=hang)
-        service = story.repository.service(made)
+        service = story.service(made)
         error = None
         try:
             if name == 'backup':

@@ -24,17 +24,15 @@ from chunked_backup.hosts.standalone import garbage
 from chunked_backup.model import Status
 from tests import support
 from tests.reliability import faults
-from tests.reliability.test_store_faults import OPERATIONS
-from tests.reliability.test_store_faults import Operation
+from tests.reliability import stories
 
 SYSTEM_CALLS = ('open', 'write', 'fsync', 'close', 'rename', 'link',
                 'unlink', 'mkdir', 'rmdir')
-
-
-@pytest.fixture
-def story(tmp_path, conf):
-    support.override(executor='serial', retry_wait_s=0.0)
-    return faults.Story(faults.Repository('posix', tmp_path), tmp_path)
+#: Operations that change something.
+WRITING = ('backup', 'incremental', 'resume', 'restore', 'delete', 'prune',
+           'gc', 'rebuild')
+#: CI kills at each so many steps, the long run at all.
+STEPS = {'volume': 1, 'tree': 3}
 
 
 def in_child(function, after_s=None):
@@ -62,7 +60,7 @@ def in_child(function, after_s=None):
     return True
 
 
-def dying_at(number, repository, function):
+def dying_at(number, story, function):
     """A function that is killed at a system call that changes files."""
     def run():
         calls = 0
@@ -76,78 +74,66 @@ def dying_at(number, repository, function):
                 return call(*arguments, **keywords)
             return counted
 
-        service = repository.service()
+        service = story.service()
         for name in SYSTEM_CALLS:
             setattr(os, name, counting(getattr(os, name)))
         function(service)
     return run
 
 
-def objects_of(story, backup):
-    """name -> (inode, bytes) of the data objects of a backup."""
-    directory = story.repository.path / backup.container
-    return {path.name: (path.stat().st_ino, path.read_bytes())
-            for path in directory.glob(f'{backup.service_metadata}-*')}
-
-
-def resume_all(story, counted, where):
-    """Go on with what was killed; what was stored has to be kept."""
-    service = story.repository.service()
-    contents = {}
-    for backup in service.backups():
-        if backup.status != Status.CREATING:
-            continue
-        before = objects_of(story, backup) if backup.service_metadata else {}
-        done = service.resume(backup)
-        after = objects_of(story, done)
-        counted.silent += [
-            f'{where}: {name} was stored again' for name, found
-            in before.items() if after.get(name) != found]
-        contents[done.id] = story.volume.read_bytes()
+def mend(story, counted, where):
+    """What the backups that were killed have to restore to now."""
+    contents, problems = story.mend()
+    counted.silent += [f'{where}: {problem}' for problem in problems]
     return contents
 
 
 def check(story, operation, counted, where):
     """What the death of an operation has left, and that it can be mended."""
-    contents = dict(story.contents)
-    if operation.name == 'delete':
-        del contents[story.child]
-    counted.silent += [f'{where}: {problem}' for problem
-                       in story.problems(contents, changed=True)]
-    service = story.repository.service()
+    counted.silent += [
+        f'{where}: {problem}' for problem
+        in story.problems(operation.kept(), changed=True)]
+    if operation.name == 'restore':
+        counted.silent += [f'{where}: {problem}'
+                           for problem in story.half_done()]
+    service = story.service()
     listed = garbage.collect(service.driver, grace_s=0, dry_run=True)
-    if story.leftovers(service) and not listed:
+    if operation.name != 'rebuild' and (
+            story.leftovers(service) and not listed):
         counted.left.append(f'{where}: gc does not list what is left')
-    if operation.name == 'delete':
+    contents = operation.kept()
+    makes_one = operation.name in ('backup', 'incremental', 'resume')
+    if makes_one:
+        contents |= mend(story, counted, where)
+    elif operation.name != 'restore':
         operation.run(service)
-    elif operation.name in ('backup', 'incremental'):
-        contents |= resume_all(story, counted, where)
+        contents = operation.expected()
     counted.left += [f'{where}: {left}' for left in story.collect()]
-    known = {backup.id for backup in story.repository.service().backups()}
-    if operation.name in ('backup', 'incremental'):
+    if makes_one:
         # Killed behind its end, or before its beginning.
-        contents |= {each: story.volume.read_bytes()
-                     for each in known - contents.keys()}
+        contents |= {backup.id: story.source()
+                     for backup in story.service().backups()
+                     if backup.id not in contents}
     counted.silent += [f'{where}, mended: {problem}'
                        for problem in story.problems(contents)]
 
 
-@pytest.mark.parametrize('name', OPERATIONS)
-def test_killed_at_every_step(story, name, ledger, scale):
-    counted = ledger('kill -9, each step')
-    if name == 'gc':
-        story.leave_garbage()
+@pytest.mark.parametrize(('what', 'name'), stories.cases(*WRITING))
+def test_killed_at_every_step(what, name, tmp_path, conf, ledger, scale):
+    support.override(executor='serial', retry_wait_s=0.0)
+    story = stories.tell(what, 'posix', tmp_path)
+    counted = ledger('kill -9, each step' + story.suffix)
+    story.operation(name).prepare()
     saved = story.repository.save()
     number = 1
     while True:
-        operation = Operation(name, story)
-        ended = in_child(dying_at(number, story.repository, operation.run))
-        if ended:
+        operation = story.operation(name)
+        if in_child(dying_at(number, story, operation.run)):
             break
         counted.point()
         check(story, operation, counted, f'{name}, step {number}')
         story.repository.put_back(saved)
-        number += scale(2, 1)
+        number += scale(STEPS[what], 1)
     assert number >= 20
 
 
@@ -156,38 +142,38 @@ def test_killed_at_random_times_and_resumed(tmp_path, conf, part, ledger,
                                             scale):
     counted = ledger('kill -9, random times')
     support.override(compression_algorithm='none')
-    repository = faults.Repository('posix', tmp_path)
-    story = faults.Story(repository, tmp_path)
+    story = stories.tell('volume', 'posix', tmp_path)
+    repository = story.repository
     rng = random.Random(part)
     story.volume.write_bytes(rng.randbytes(60 * faults.CHUNK))
     saved = repository.save()
     began_s = time.monotonic()
-    assert in_child(lambda: repository.service().backup(str(story.volume)))
+    assert in_child(lambda: story.service().backup(str(story.volume)))
     whole_s = time.monotonic() - began_s
     repository.put_back(saved)
     points = scale(100, 1000)
     while counted.points < points:
         contents = dict(story.contents)
         ended = in_child(
-            lambda: repository.service().backup(str(story.volume)),
+            lambda: story.service().backup(str(story.volume)),
             rng.uniform(0, whole_s))
         counted.point()
         # Go on, and be killed again, some times.
         while not ended and counted.points < points and rng.random() < 0.7:
-            unfinished = [backup for backup in repository.service().backups()
+            unfinished = [backup for backup in story.service().backups()
                           if backup.status == Status.CREATING]
             if not unfinished:
                 break
             ended = in_child(
-                lambda: repository.service().resume(unfinished[0]),
+                lambda: story.service().resume(unfinished[0]),
                 rng.uniform(0, whole_s))
             counted.point()
         where = f'point {counted.points}'
         counted.silent += [f'{where}: {problem}' for problem
                            in story.problems(contents, changed=True)]
-        contents |= resume_all(story, counted, where)
+        contents |= mend(story, counted, where)
         contents |= {backup.id: story.volume.read_bytes()
-                     for backup in repository.service().backups()
+                     for backup in story.service().backups()
                      if backup.id not in contents}
         counted.left += [f'{where}: {left}' for left in story.collect()]
         counted.silent += [f'{where}, resumed: {problem}'

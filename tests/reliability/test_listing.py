@@ -23,7 +23,7 @@ from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.hosts.standalone import garbage
 from chunked_backup.model import Status
 from tests import support
-from tests.reliability import faults
+from tests.reliability import stories
 
 HOUR_S = 3600.0
 
@@ -74,44 +74,48 @@ class Lagging(MemoryBackupDriver):
         super().delete_object(container, object_name)
 
 
+@pytest.mark.parametrize('what', stories.KINDS)
 @pytest.mark.parametrize('lag', [0, 1, 5, 1000])
 @pytest.mark.parametrize('busy', [0.0, 0.2])
 @pytest.mark.parametrize('skew_s', [0.0, HOUR_S, -HOUR_S])
 def test_nothing_live_is_deleted(tmp_path, conf, ledger, scale, monkeypatch,
-                                 lag, busy, skew_s):
-    counted = ledger('limited listing')
+                                 what, lag, busy, skew_s):
     support.override(executor='serial', retry_wait_s=0.0, retry_attempts=20)
     now = time.time
     monkeypatch.setattr(time, 'time', lambda: now() + skew_s)
-    for seed in range(scale(12, 200)):
-        counted.point()
+    counted = None
+    counts = {'volume': scale(12, 200), 'tree': scale(3, 50)}
+    for seed in range(counts[what]):
         rng = random.Random(f'{seed} {lag} {busy}')
-        repository = faults.Repository('memory', tmp_path)
-        story = faults.Story(repository, tmp_path)
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        story = stories.tell(what, 'memory', directory)
+        counted = counted or ledger('limited listing' + story.suffix)
+        counted.point()
+        repository = story.repository
         story.leave_garbage()
         driver = Lagging(repository.stores, rng, lag, busy)
         driver.ages = dict.fromkeys(
             list(repository.stores['backups']), 2 * garbage.GRACE_S)
-        service = support.service(driver)
+        service = story.service_over(driver)
         contents = dict(story.contents)
         for _ in range(6):
-            what = rng.choice(['backup', 'gc', 'gc', 'delete'])
-            if what == 'backup':
-                backup = service.backup(str(story.volume))
-                contents[backup.id] = story.volume.read_bytes()
-            elif what == 'gc':
+            step = rng.choice(['backup', 'gc', 'gc', 'delete'])
+            if step == 'backup':
+                backup = story.back_up(service)
+                contents[backup.id] = story.source()
+            elif step == 'gc':
                 garbage.collect(driver)
             else:
                 mine = sorted(contents.keys() - story.contents.keys())
                 if mine:
-                    service.delete(service.driver.host.catalogue.load(
-                        mine[0]))
+                    service.delete(story.catalogue(service).load(mine[0]))
                     del contents[mine[0]]
         where = f'seed {seed}, lag {lag}, busy {busy}'
         counted.silent += [f'{where}: {problem}'
                            for problem in story.problems(contents)]
         # What a lagging listing has hidden from a deletion is found later.
-        service = repository.service()
+        service = story.service()
         assert not any(backup.status == Status.DELETING
                        for backup in service.backups()
                        if backup.id in contents)

@@ -28,8 +28,8 @@ import pytest
 from chunked_backup.model import Status
 from tests import support
 from tests.reliability import faults
-from tests.reliability.test_kill import resume_all
-from tests.reliability.test_store_faults import Operation
+from tests.reliability import stories
+from tests.reliability.test_kill import mend
 
 
 class Disk:
@@ -90,12 +90,6 @@ class Disk:
                 for path in self._files()}
 
 
-@pytest.fixture
-def story(tmp_path, conf):
-    support.override(executor='serial')
-    return faults.Story(faults.Repository('posix', tmp_path), tmp_path)
-
-
 def lay_out(state, root):
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
@@ -104,48 +98,52 @@ def lay_out(state, root):
         path.write_bytes(data)
 
 
-@pytest.mark.parametrize('name', ['backup', 'incremental', 'delete', 'gc'])
-def test_the_power_fails_at_every_moment(story, name, ledger, monkeypatch):
-    counted = ledger('power loss')
+@pytest.mark.parametrize(('what', 'name'), stories.cases(
+    'backup', 'incremental', 'delete', 'prune', 'gc'))
+def test_the_power_fails_at_every_moment(what, name, tmp_path, conf, ledger,
+                                         monkeypatch):
+    support.override(executor='serial')
     faults.no_writer_is_alive(monkeypatch)
-    if name == 'gc':
-        story.leave_garbage()
-    operation = Operation(name, story)
-    service = story.repository.service()
+    story = stories.tell(what, 'posix', tmp_path)
+    counted = ledger('power loss' + story.suffix)
+    operation = story.operation(name)
+    operation.prepare()
+    service = story.service()
     with Disk(story.repository.path) as disk:
         operation.run(service)
-    contents = dict(story.contents)
-    if name == 'delete':
-        del contents[story.child]
     assert disk.moments
     for number, state in enumerate(disk.moments):
         counted.point()
         lay_out(state, story.repository.path)
         counted.silent += [
             f'{name}, moment {number}: {problem}' for problem
-            in story.problems(contents, changed=True)]
-        if name != 'delete':  # which may have been broken off
-            mended = story.contents | resume_all(
-                story, counted, f'{name}, moment {number}')
-            counted.left += [f'{name}, moment {number}: {left}'
-                             for left in story.collect()]
-            counted.silent += [
-                f'{name}, moment {number}, mended: {problem}' for problem
-                in story.problems(mended, changed=True)]
+            in story.problems(operation.kept(), changed=True)]
+        if name in ('delete', 'prune'):  # which may have been broken off
+            continue
+        mended = operation.kept()
+        mended |= mend(story, counted, f'{name}, moment {number}')
+        counted.left += [f'{name}, moment {number}: {left}'
+                         for left in story.collect()]
+        counted.silent += [
+            f'{name}, moment {number}, mended: {problem}' for problem
+            in story.problems(mended, changed=True)]
     # Nothing is lost once the operation has said that it is done.
     lay_out(disk.moments[-2], story.repository.path)
     counted.silent += [f'{name}, done: {problem}'
                        for problem in operation.problems()]
 
 
-def test_the_test_notices_a_file_that_is_not_synced(story, monkeypatch):
+def test_the_test_notices_a_file_that_is_not_synced(tmp_path, conf,
+                                                    monkeypatch):
     """A rename without fsync leaves an empty record in some moment."""
+    support.override(executor='serial')
+    story = stories.tell('volume', 'posix', tmp_path)
     with Disk(story.repository.path) as disk:
         followed = os.fsync
         monkeypatch.setattr(os, 'fsync', lambda descriptor: (
             followed(descriptor) if os.path.isdir(
                 f'/proc/self/fd/{descriptor}') else None))
-        backup = story.repository.service().backup(str(story.volume))
+        backup = story.back_up(story.service())
     assert backup.status == Status.AVAILABLE
     assert any(data == b'' for state in disk.moments
                for path, data in state.items() if backup.id in path.name)
