@@ -10,8 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""A fault at any request of a backup, a restore and a deletion."""
+"""A fault at any request of any operation on a real store."""
 
 import os
 import random
@@ -19,6 +18,8 @@ import random
 import pytest
 
 from chunked_backup import errors
+from chunked_backup import formats
+from chunked_backup.hosts.standalone import check
 from chunked_backup.hosts.standalone import garbage
 from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.service import VolumeService
@@ -28,8 +29,8 @@ from tests import support
 #: A fault, and whether another try gets over it.
 FAULTS = {'lose_answer': ({}, True),
           'answer': ({'status': 403, 'body': b''}, False)}
-#: Each so many requests one fails: all of them take ten minutes.
-STEP = int(os.environ.get('CHUNKED_BACKUP_REQUEST_STEP', 6))
+#: Each so many requests one fails: all of them take twenty minutes.
+STEP = int(os.environ.get('CHUNKED_BACKUP_REQUEST_STEP', 8))
 
 
 @pytest.fixture(params=['s3-on-ceph', 'swift-on-swift'])
@@ -39,19 +40,45 @@ def store(request):
 
 
 @pytest.fixture
-def story(faulty, tmp_path, monkeypatch):
+def no_writer_is_alive(monkeypatch):
+    """This process only plays those that are dead."""
+    monkeypatch.setattr(writer, 'is_alive', lambda name: False)
+
+
+@pytest.fixture
+def story(faulty, tmp_path, no_writer_is_alive):
     """A service with one backup, its proxy, and the volume."""
     support.override('chunked_backup', retry_wait_s=0.0, executor='serial')
-    # This process only plays those that are dead.
-    monkeypatch.setattr(writer, 'is_alive', lambda name: False)
     volume = tmp_path / 'volume'
     volume.write_bytes(random.Random(1).randbytes(2 * support.CHUNK))
     service = VolumeService(faulty[0])
     return service, faulty[1], volume, service.backup(str(volume))
 
 
+def break_off(service, volume):
+    """What a killed writer leaves: objects, and a record."""
+    backup = service.backup(str(volume))
+    backup.status = Status.CREATING
+    service.driver.host.catalogue.save(backup)
+    service.driver.delete_object(backup.container, formats.names.manifest(
+        backup.service_metadata))
+    return backup
+
+
+# Operations; all can be tried again.
+
 def backup(service, volume, target, kept):
     service.backup(str(volume))
+
+
+def incremental(service, volume, target, kept):
+    service.backup(str(volume), parent=kept.id)
+
+
+def resume(service, volume, target, kept):
+    for each in service.backups():
+        if each.status == Status.CREATING:
+            service.resume(each)
 
 
 def restore(service, volume, target, kept):
@@ -60,21 +87,43 @@ def restore(service, volume, target, kept):
     assert target.read_bytes() == volume.read_bytes()
 
 
+def verify(service, volume, target, kept):
+    service.verify(service.find(kept.id))
+
+
+def look_at_all(service, volume, target, kept):
+    for finding in check.check(service.driver, share=1.0):
+        if finding.outcome != check.Outcome.SOUND:
+            raise errors.CorruptBackup(backup_id=finding.what,
+                                       reason=finding.problem)
+
+
 def delete(service, volume, target, kept):
     for each in service.backups():
         if each.id != kept.id:
             service.delete(each)
 
 
-@pytest.mark.parametrize('operation', [backup, restore, delete])
+def collect(service, volume, target, kept):
+    garbage.collect(service.driver, grace_s=0)
+
+
+#: With what has to be there before.
+OPERATIONS = {
+    backup: None, incremental: None, resume: break_off, restore: None,
+    verify: None, look_at_all: None, collect: break_off,
+    delete: lambda service, volume: service.backup(str(volume))}
+
+
+@pytest.mark.parametrize('operation', OPERATIONS)
 @pytest.mark.parametrize('fault', FAULTS)
 def test_a_fault_at_any_request(story, tmp_path, operation, fault):
     service, proxy, volume, kept = story
     values, is_transient = FAULTS[fault]
     number = 0
     while True:
-        if operation is delete:
-            service.backup(str(volume))
+        if OPERATIONS[operation]:
+            OPERATIONS[operation](service, volume)
         rule = proxy.inject(fault, skip=number, times=1, **values)
         try:
             operation(service, volume, tmp_path / 'target', kept)
@@ -84,7 +133,7 @@ def test_a_fault_at_any_request(story, tmp_path, operation, fault):
         if not rule.fired:
             break
         operation(service, volume, tmp_path / 'target', kept)
-        garbage.collect(service.driver, grace_s=0)
+        collect(service, volume, None, kept)
         for each in service.backups():
             assert each.status == Status.AVAILABLE
             service.verify(each)
@@ -95,3 +144,41 @@ def test_a_fault_at_any_request(story, tmp_path, operation, fault):
         proxy.clear()
         number += STEP
     assert number > 3
+
+
+# Listings.
+
+@pytest.mark.parametrize('store', ['s3-on-ceph', 's3-on-swift',
+                                   'swift-on-swift', 'swift-on-ceph'],
+                         indirect=True)
+def test_a_listing_that_lags_costs_no_backup(faulty, story, tmp_path):
+    """It shows a backup that is whole now without its manifest; a collection
+    of garbage leaves it, and a deletion deletes all of it."""
+    service, proxy, volume, kept = story
+    driver, _, store = faulty
+    broken = break_off(service, volume)
+    proxy.clear()
+    lagging = proxy.inject('stale', match=f'^GET [^?]*{store.container}/?[?]')
+    assert len(service.backups()) == 2
+    list(driver.get_container_entries(store.container, ''))
+    service.resume(service.find(broken.id))
+    incremental(service, volume, None, broken)
+    assert len(service.backups()) == 2  # of three
+    collect(service, volume, None, kept)
+    assert lagging.fired > 4
+    rules = list(proxy.rules)
+    proxy.clear()
+    assert len(service.backups()) == 3
+    for each in service.backups():
+        restore(service, volume, tmp_path / 'target', each)
+    delete_last, _, _ = reversed(service.backups())
+    service.delete(delete_last)
+    proxy.rules.extend(rules)
+    service.delete(service.find(broken.id))
+    collect(service, volume, None, kept)
+    proxy.clear()
+    collect(service, volume, None, kept)
+    assert [each.id for each in service.backups()] == [kept.id]
+    names = list(driver.get_container_entries(store.container, ''))
+    assert all(kept.id in name for name in names), names
+    restore(service, volume, tmp_path / 'target', kept)

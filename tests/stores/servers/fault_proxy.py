@@ -27,8 +27,9 @@ answer's body ``reset``, ``truncate`` (the connection is closed in good order),
 ``stall`` (it hangs), ``drip`` (one byte at a time), ``flip`` (one bit) and
 ``lengthen`` (its Content-Length says too much); and of the request's body
 ``flip_upload`` (one bit), ``stall_upload`` (no more of it is taken) and
-``slow_upload`` (each piece of 64 KiB takes ``seconds``). ``after`` is the
-number of bytes before a fault.
+``slow_upload`` (each piece of 64 KiB takes ``seconds``). ``stale`` gives the
+first answer to a request again and again. ``after`` is the number of bytes
+before a fault.
 """
 
 import asyncio
@@ -70,6 +71,7 @@ class Rule:
     headers: dict = dataclasses.field(default_factory=dict)
     body: bytes = b'made to fail'
     fired: int = 0
+    answers: dict = dataclasses.field(default_factory=dict)
 
     def applies(self, line):
         if not re.search(self.match, line):
@@ -177,11 +179,19 @@ class FaultProxy:
         if rule.fault in ('answer', 'answer_early'):
             await self._answer(rule, request, reader, writer)
             return
+        if rule.fault == 'stale':
+            if line in rule.answers:
+                writer.write(rule.answers[line])
+                await writer.drain()
+                return
+            writer = _Recording(writer)
         from_server, to_server = await _connect(*self._target)
         upload = asyncio.ensure_future(_forward_request(
             head, headers, reader, to_server, rule))
         try:
             await self._pass_answer(line, from_server, writer, rule, upload)
+            if rule.fault == 'stale':
+                rule.answers[line] = bytes(writer.recorded)
         finally:
             upload.cancel()
             to_server.close()
@@ -240,6 +250,19 @@ class FaultProxy:
             raise _End(reset=False)
         if (rule.fault == 'lengthen' or headers.get('connection') == 'close'):
             raise _End(reset=False)
+
+
+class _Recording:
+    """A writer that keeps what goes through it."""
+
+    def __init__(self, writer):
+        self.recorded = bytearray()
+        self.drain = writer.drain
+        self._write = writer.write
+
+    def write(self, data):
+        self.recorded += data
+        self._write(data)
 
 
 class _Answers(asyncio.StreamReaderProtocol):
