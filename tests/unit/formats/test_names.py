@@ -45,3 +45,18 @@ def test_what_belongs_to_a_backup(name):
     'q-00001', 'p_metadata_metadata', 'p-x0001'])
 def test_what_does_not(name):
     assert not names.belongs_to('p', name)
+
+
+@pytest.mark.parametrize('prefix', [
+    'volume_v/20260131120000/az_nova_backup_b',
+    'volume_v_20260131120000_backup_b'])
+@pytest.mark.parametrize('suffix', ['-00001', '_metadata', '_sha256file'])
+def test_the_prefix_of_each_object_of_a_backup(prefix, suffix):
+    assert names.prefix_of(prefix + suffix) == prefix
+
+
+@pytest.mark.parametrize('name', [
+    'volume_v_20260131120000_backup_b', 'p-00001', 'p_metadata',
+    'volume_v_2026_backup_b-00001', 'volume_v_20260131120000_backup_b-1'])
+def test_what_is_of_no_backup_has_no_prefix(name):
+    assert names.prefix_of(name) is None
