@@ -13,6 +13,8 @@
 """Promises to threads that share a driver."""
 
 import contextlib
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
 
 from chunked_backup import errors
 from chunked_backup.testing.contract.expect import require
@@ -20,6 +22,11 @@ from chunked_backup.testing.contract.promise import promise
 from chunked_backup.testing.contract.scratch import THREADS
 from chunked_backup.testing.contract.scratch import Scratch
 from chunked_backup.testing.contract.scratch import in_threads
+
+_ATTEMPTS = 4
+
+Arguments = TypeVarTuple('Arguments')
+Result = TypeVar('Result')
 
 
 @promise
@@ -30,12 +37,12 @@ def threads_share_a_driver(scratch: Scratch) -> None:
         mine = scratch.name(f'-thread{number}-')
         data = bytes([number]) * (100_000 + number)
         for turn in range(6):
-            scratch.write(f'{mine}{turn}', data, b'%d' % turn)
-            require(scratch.read(f'{mine}{turn}') == data + b'%d' % turn,
-                    'an object came back altered')
+            _patiently(scratch.write, f'{mine}{turn}', data, b'%d' % turn)
+            require(_patiently(scratch.read, f'{mine}{turn}')
+                    == data + b'%d' % turn, 'an object came back altered')
             if turn % 2:
-                scratch.delete(f'{mine}{turn}')
-            require(set(scratch.names(mine)) == {
+                _patiently(scratch.delete, f'{mine}{turn}')
+            require(set(_patiently(scratch.names, mine)) == {
                 f'{mine}{each}' for each in range(turn + 1)
                 if each % 2 == 0}, 'a listing is not what the thread wrote')
 
@@ -61,3 +68,13 @@ def threads_overwrite_one_object(scratch: Scratch) -> None:
                         'the object is a mixture of several')
 
     in_threads(work)
+
+
+def _patiently(function: Callable[[*Arguments], Result],
+               *arguments: *Arguments) -> Result:
+    """What a function gives; a store in a hurry may fail for now, and is
+    asked again."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(errors.TransientDriverError):
+            return function(*arguments)
+    return function(*arguments)
