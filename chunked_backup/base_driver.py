@@ -47,6 +47,7 @@ from oslo_config import cfg
 from chunked_backup import opts
 from chunked_backup.flow.tally import Tally
 from chunked_backup.model import Unfinished
+from chunked_backup.store.reader import open_part
 from chunked_backup.store.seam import ObjectReader
 from chunked_backup.store.seam import ObjectWriter
 
@@ -157,6 +158,18 @@ class BaseDriver(abc.ABC):
         :raises ObjectExists: the name is taken.
         """
         return self.get_object_writer(container, object_name, extra_metadata)
+
+    def get_range_reader(self, container: str, object_name: str, start: int,
+                         length: int, extra_metadata: Any = None
+                         ) -> AbstractContextManager[ObjectReader]:
+        """As ``get_object_reader``, of a part of an object; where it reaches
+        beyond the end, of what there is.
+
+        A store that sends parts does better than this default, which opens
+        the whole and leaves out what comes before.
+        """
+        return open_part(self.get_object_reader(
+            container, object_name, extra_metadata), start, length)
 
     @property
     def retry_attempts(self) -> int:

@@ -57,7 +57,6 @@ from chunked_backup.model import CheckSummary
 from chunked_backup.model import MappedRange
 from chunked_backup.model import RestoreSummary
 from chunked_backup.model import Status
-from chunked_backup.model import StoredObject
 from chunked_backup.store.object_store import ObjectStore
 from chunked_backup.store.place import container_of
 from chunked_backup.store.place import prefix_of
@@ -197,10 +196,11 @@ class ChunkedBackupDriver(BaseDriver):
             return summary
 
     def check_backup(self, backup: Any,
-                     wanted: Callable[[StoredObject], bool]) -> CheckSummary:
+                     wanted: Callable[[str], bool]) -> CheckSummary:
         """Look at what one backup has stored, ancestors left aside.
 
-        :param wanted: whether to read an object; each is looked for.
+        :param wanted: whether to read the object of a name; each is looked
+            for.
         :raises CorruptBackup: its chain cannot be opened.
         """
         with (self._translated(), self._recorded('check', backup),
@@ -292,7 +292,9 @@ class ChunkedBackupDriver(BaseDriver):
             compression=codecs.canonical(conf.compression_algorithm),
             merge_gap_bytes=conf.merge_gap_bytes,
             parallelism=self._objects_in_work(self.sha_block_size_bytes),
-            executor=conf.executor, write_md5=conf.write_md5)
+            executor=conf.executor, write_md5=conf.write_md5,
+            format_version=(self.host.format_version
+                            or conf.format_version))
 
     def _objects_in_work(self, block_size_bytes: int) -> int:
         conf = self.conf.chunked_backup

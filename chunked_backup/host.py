@@ -37,6 +37,9 @@ class Host(abc.ABC):
     :param driver: the driver that this host is for.
     """
 
+    #: The format of new backups, where the host leaves no choice.
+    format_version: str | None = None
+
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 

@@ -96,6 +96,47 @@ class StoredObject(NamedTuple):
         return self.offset + self.length
 
 
+class PackedExtent(NamedTuple):
+    """A range of a volume, and where its bytes are in an object that may hold
+    several.
+
+    :param name: of the object; None when it is zeros, which none holds.
+    :param compression: the spelling of its codec, ``none`` when stored as it
+        is.
+    :param start: where in the object its stored bytes begin.
+    :param digest: see ``blocks.digests.extent_digest``.
+    """
+
+    name: str | None
+    offset: int
+    length: int
+    compression: str
+    start: int
+    stored_bytes: int
+    digest: bytes
+
+    @property
+    def end(self) -> int:
+        """Where in the volume it ends."""
+        return self.offset + self.length
+
+
+class StoredPack(NamedTuple):
+    """What one unit of work has stored: an object, or nothing but zeros.
+
+    :param number: of the object, counted from 1.
+    :param extents: in the order of the volume.
+    """
+
+    number: int
+    extents: list[PackedExtent]
+
+    @property
+    def length(self) -> int:
+        """How much of the volume they are."""
+        return sum(extent.length for extent in self.extents)
+
+
 class Segment(NamedTuple):
     """A part of a stream that is one stored object.
 
@@ -134,6 +175,7 @@ class BackupSummary:
     stored_bytes: int
     manifest_sha256: str
     digest_table_sha256: str
+    format_version: str
 
 
 class BadRange(NamedTuple):

@@ -55,6 +55,13 @@ OPTS = [
         help='How objects are compressed. One that does not become smaller '
              'is stored as it is. none, off and no mean the same, as do zlib '
              'and gzip, and bz2 and bzip2.'),
+    cfg.StrOpt(
+        'format_version', default='1.0.0', choices=('1.0.0', '2.0.0'),
+        help='The format of new backups. 2.0.0 packs many changed ranges into '
+             'one object, and a restore fetches no more of it than it needs. '
+             '1.0.0 is Cinder\'s: its own drivers read it, and within Cinder '
+             'it is always written. Both are read everywhere, and an '
+             'incremental may have another format than its parent.'),
     cfg.BoolOpt(
         'create_containers', default=True,
         deprecated_opts=cinder_option('backup_create_containers'),
@@ -67,16 +74,16 @@ OPTS = [
     cfg.IntOpt(
         'merge_gap_bytes', default=131072, min=0,
         help='Changed ranges of a volume with at most so many bytes between '
-             'them become one object. 0 gives one object for each range, as '
-             'Cinder has it.'),
+             'them become one object, in format 1.0.0. 0 gives one object for '
+             'each range, as Cinder has it.'),
     cfg.BoolOpt(
         'write_md5', default=True,
-        help='Whether the md5 of what each object holds is recorded, as '
-             'Cinder does, too. It takes about a third of the processor time '
-             'of a full backup. The sha256 of every block is always recorded '
-             'and checked; the md5 is read by a verification, and by a '
-             'salvage whose table of sha256 is lost, which then cannot bring '
-             'anything back without it.'),
+        help='Whether, in format 1.0.0, the md5 of what each object holds is '
+             'recorded, as Cinder does, too. It takes about a third of the '
+             'processor time of a full backup. The sha256 of every block is '
+             'always recorded and checked; the md5 is read by a '
+             'verification, and by a salvage whose table of sha256 is lost, '
+             'which then cannot bring anything back without it.'),
     cfg.IntOpt(
         'parallelism', default=8, min=1, max=256,
         help='How many objects are transferred at the same time.'),

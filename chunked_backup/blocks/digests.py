@@ -69,6 +69,13 @@ def zero_digests(count: int, block_size_bytes: int) -> bytes:
     return zero_digest(block_size_bytes) * count
 
 
+def extent_digest(offset: int, block_digests: bytes) -> bytes:
+    """16 bytes that tell an extent from all others, made from the digests of
+    its blocks and from where in the volume it begins."""
+    return hashlib.sha256(offset.to_bytes(8, 'little')
+                          + block_digests).digest()[:16]
+
+
 def differing_runs(new: bytes, old: bytes) -> Iterator[tuple[int, int]]:
     """Where two runs of digests differ, as half-open ranges of indexes.
 

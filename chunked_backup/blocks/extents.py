@@ -35,6 +35,7 @@ SMALLEST_ZERO_EXTENT_BYTES = 8 << 20
 LARGEST_ZERO_EXTENT_BYTES = 256 << 20
 # More requests for smaller objects would cost what their threads gain.
 _SHORTEST_SHARE_BYTES = 64 << 20
+_PACK_BYTES = 16 << 20
 
 
 def longest_extent_bytes(volume_bytes: int, chunk_size_bytes: int,
@@ -50,6 +51,13 @@ def longest_extent_bytes(volume_bytes: int, chunk_size_bytes: int,
     """
     share = max(_SHORTEST_SHARE_BYTES, volume_bytes // (2 * parallelism))
     share -= share % block_size_bytes
+    return min(chunk_size_bytes, max(share, block_size_bytes))
+
+
+def longest_pack_bytes(chunk_size_bytes: int, block_size_bytes: int) -> int:
+    """How much of a volume an object of an incremental is to hold at most:
+    few changes, too, are shared out among several workers."""
+    share = _PACK_BYTES - _PACK_BYTES % block_size_bytes
     return min(chunk_size_bytes, max(share, block_size_bytes))
 
 
@@ -84,6 +92,34 @@ def plan_extents(regions: Iterable[Region], maximum_bytes: int,
             pending = Region(last.offset, last.offset + last.length)
     if pending is not None:
         yield from _split(pending, maximum_bytes)
+
+
+def plan_packs(regions: Iterable[Region], pack_bytes: int, extent_bytes: int,
+               block_size_bytes: int) -> Iterator[list[Extent]]:
+    """Turn regions into extents, some of them together in one object.
+
+    :param regions: sorted, not overlapping, starting on block boundaries.
+    :param pack_bytes: what an object holds at most, zeros not counted.
+    :param extent_bytes: no extent is longer, unless it is zeros; whole
+        blocks, and no more than ``pack_bytes``.
+    """
+    pack: list[Extent] = []
+    size = 0
+    for region in regions:
+        if region.zero:
+            # A part of a block is data: its digest is not that of a zero one.
+            whole = region.end - region.end % block_size_bytes
+            if region.start < whole:
+                pack.append(Extent(region.start, whole - region.start, True))
+            region = Region(max(region.start, whole), region.end)
+        for extent in _split(region, extent_bytes):
+            if size + extent.length > pack_bytes:
+                yield pack
+                pack, size = [], 0
+            pack.append(extent)
+            size += extent.length
+    if pack:
+        yield pack
 
 
 def _split(region: Region, maximum_bytes: int) -> Iterator[Extent]:

@@ -24,6 +24,7 @@ times over, and with zeros left out restored wrong bytes in Cinder 23 to 28.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredObject
 
 
@@ -31,11 +32,12 @@ class Fetch(NamedTuple):
     """One object to fetch and the ranges of the volume it provides.
 
     :param level: index into the chain, 0 for the newest backup.
+    :param stored: the object, or the first of its extents that is needed.
     :param ranges: half-open ranges of volume offsets, sorted.
     """
 
     level: int
-    stored: StoredObject
+    stored: StoredObject | PackedExtent
     ranges: list[tuple[int, int]]
 
 
@@ -48,12 +50,12 @@ class Plan(NamedTuple):
     missing: list[tuple[int, int]]
 
 
-def plan_restore(levels: Iterable[Iterable[StoredObject]],
+def plan_restore(levels: Iterable[Iterable[StoredObject | PackedExtent]],
                  wanted: Sequence[tuple[int, int]]) -> Plan:
     """Resolve a chain.
 
-    :param levels: the objects of each backup, newest backup first, sorted by
-        offset and not overlapping within a backup.
+    :param levels: the objects or extents of each backup, newest backup first,
+        sorted by offset and not overlapping within a backup.
     :param wanted: half-open ranges of volume offsets, sorted and apart.
     """
     fetches: list[Fetch] = []
@@ -67,10 +69,11 @@ def plan_restore(levels: Iterable[Iterable[StoredObject]],
 
 
 def _cover(missing: Sequence[tuple[int, int]], level: int,
-           objects: Iterable[StoredObject],
+           objects: Iterable[StoredObject | PackedExtent],
            fetches: list[Fetch]) -> list[tuple[int, int]]:
     """One sweep over sorted gaps and sorted objects; the gaps left over."""
     left: list[tuple[int, int]] = []
+    packs: dict[str | None, Fetch] = {}
     gaps = iter(missing)
     gap = next(gaps, None)
     for stored in objects:
@@ -87,11 +90,25 @@ def _cover(missing: Sequence[tuple[int, int]], level: int,
                 left.append((start, end))
                 start = end
             gap = (start, end) if start < end else next(gaps, None)
-        if ranges:
+        if ranges and not _join(packs, stored, ranges):
             fetches.append(Fetch(level, stored, ranges))
+            packs[stored.name] = fetches[-1]
         if gap is None:
             break
     if gap is not None:
         left.append(gap)
         left.extend(gaps)
     return left
+
+
+def _join(packs: dict[str | None, Fetch], stored: StoredObject | PackedExtent,
+          ranges: list[tuple[int, int]]) -> bool:
+    """Add ranges to the fetch of the object that an extent lies in, if there
+    is one."""
+    if not isinstance(stored, PackedExtent) or stored.name not in packs:
+        return False
+    known = packs[stored.name].ranges
+    if known[-1][1] == ranges[0][0]:
+        known[-1] = (known[-1][0], ranges.pop(0)[1])
+    known += ranges
+    return True

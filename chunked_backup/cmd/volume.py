@@ -194,6 +194,7 @@ class ShowBackup(base.Command, show.ShowOne):
             'container': backup.container,
             'prefix': backup.service_metadata,
             'driver': backup.service,
+            'format': backup.format_version,
             **drawn,
         })
 

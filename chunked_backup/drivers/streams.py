@@ -158,17 +158,21 @@ class RangeReader:
     After an error the next read goes on where the last good one ended, with
     a new request.
 
-    :param get: opens the object at an offset; gives a stream with
-        ``read(size)`` and the number of bytes that should come.
+    :param get: opens the object at an offset, for a ``Range`` header; gives a
+        stream with ``read(size)`` and the number of bytes that should come.
     :param classified: a context manager that turns errors into ours.
+    :param start: where to begin.
+    :param length: how much is wanted; None for all to the end.
     """
 
-    def __init__(self, get: Callable[[int], tuple[Any, int]],
+    def __init__(self, get: Callable[[str | None], tuple[Any, int]],
                  classified: Callable[
-                     [], contextlib.AbstractContextManager[None]]) -> None:
+                     [], contextlib.AbstractContextManager[None]],
+                 start: int = 0, length: int | None = None) -> None:
         self._get = get
         self._classified = classified
-        self._position = 0
+        self._position = start
+        self._end = None if length is None else start + length
         self._stream: Any = None
         self._left = 0
         self._open()
@@ -176,7 +180,13 @@ class RangeReader:
     @native.on_hub
     def _open(self) -> None:
         with self._classified():
-            self._stream, self._left = self._get(self._position)
+            self._stream, self._left = self._get(self._range())
+
+    def _range(self) -> str | None:
+        """The header that asks for what is left; None for all."""
+        if self._end is not None:
+            return f'bytes={self._position}-{self._end - 1}'
+        return f'bytes={self._position}-' if self._position else None
 
     def read(self, size: int = -1) -> bytes:
         """At most ``size`` bytes; ``b''`` at the end.
@@ -202,16 +212,21 @@ class RangeReader:
         self._position += len(data)
         return data
 
-    def skip(self, count: int) -> None:
-        """Leave out what follows, up to the end at most."""
+    def skip(self, count: int) -> int:
+        """Leave out what follows, up to the end at most.
+
+        :returns: how much of it had to be read.
+        """
         count = min(count, self._left)
         if count < _SKIP_BY_REQUEST_BYTES and count < self._left:
-            while count:
-                count -= len(self.read(count))
-            return
+            left = count
+            while left:
+                left -= len(self.read(left))
+            return count
         self.close()
         self._position += count
         self._left -= count
+        return 0
 
     @native.on_hub
     def _read_stream(self, size: int) -> bytes:

@@ -24,9 +24,10 @@ from typing import Any
 from chunked_backup import errors
 from chunked_backup.formats import cinder_v1
 from chunked_backup.formats import names
+from chunked_backup.formats import volume_v2
 from chunked_backup.formats.manifest import Manifest
 
-_FORMATS = {cinder_v1.VERSION: cinder_v1}
+_FORMATS = {cinder_v1.VERSION: cinder_v1, volume_v2.VERSION: volume_v2}
 #: All versions, the oldest first.
 VERSIONS = tuple(_FORMATS)
 
@@ -46,16 +47,21 @@ def of(version: str) -> ModuleType:
                    + ', '.join(VERSIONS)) from None
 
 
-def parse_manifest(stream: Any, backup_id: str | None,
-                   prefix: str) -> Manifest:
+def parse_manifest(stream: Any, backup_id: str | None, prefix: str,
+                   strict: bool = True) -> Manifest:
     """Read a manifest of any version, to the end of the stream.
 
     :param stream: has ``read(size)``.
     :param backup_id: whose it should be, or None to take what it says.
     :param prefix: the beginning of the backup's object names.
+    :param strict: whether it has to be what it was when it was written, as
+        far as it says so itself.
     :raises CorruptBackup: it is no manifest of this backup, or of an unknown
         version.
     """
+    stream = _Peeked(stream)
+    if stream.begins_with(volume_v2.manifest.MAGIC):
+        return volume_v2.manifest.parse(stream, backup_id, prefix, strict)
     manifest = cinder_v1.manifest.parse(stream, backup_id, prefix)
     if manifest.version not in _FORMATS:
         raise errors.CorruptBackup(
@@ -63,3 +69,26 @@ def parse_manifest(stream: Any, backup_id: str | None,
             reason=f'its format version {manifest.version!r} is unknown; '
                    'known are: ' + ', '.join(VERSIONS))
     return manifest
+
+
+class _Peeked:
+    """A stream whose beginning may be looked at before it is read."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._head = b''
+
+    def begins_with(self, expected: bytes) -> bool:
+        while len(self._head) < len(expected):
+            data = self._inner.read(len(expected) - len(self._head))
+            if not data:
+                break
+            self._head += data
+        return self._head == expected
+
+    def read(self, size: int) -> bytes:
+        if not self._head:
+            read: bytes = self._inner.read(size)
+            return read
+        data, self._head = self._head[:size], self._head[size:]
+        return data

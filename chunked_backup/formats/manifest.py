@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from chunked_backup.model import BackupRecord
+from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredObject
 
 
@@ -25,10 +26,13 @@ class Objects(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[StoredObject]:
+    def __iter__(self) -> Iterator[StoredObject | PackedExtent]:
         """In the order of the manifest."""
 
-    def sorted(self) -> Iterator[StoredObject]:
+    def names(self) -> Iterator[str]:
+        """The name of each stored object."""
+
+    def sorted(self) -> Iterator[StoredObject | PackedExtent]:
         """By offset, whatever the order in the manifest."""
 
 
@@ -42,6 +46,9 @@ class Manifest:
         document, or None.
     :param extra_metadata: what the driver wants back with every read, if
         anything.
+    :param volume_bytes: the size of the volume; with the two below, not in
+        format 1.0.0.
+    :param digest_table_sha256: of the whole object.
     """
 
     record: BackupRecord
@@ -49,3 +56,6 @@ class Manifest:
     version: str
     volume_meta: str | None = None
     extra_metadata: Any = None
+    volume_bytes: int | None = None
+    block_size_bytes: int | None = None
+    digest_table_sha256: str | None = None

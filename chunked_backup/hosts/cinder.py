@@ -41,6 +41,7 @@ class CinderHost(host.Host):
 
     def __init__(self, driver: Any) -> None:
         super().__init__(driver)
+        self.format_version = driver.DRIVER_VERSION
         self._context = driver.context
         self._metadata = cinder_driver.BackupMetadataAPI(self._context)
         self._progress = _Progress(driver)

@@ -49,6 +49,7 @@ from chunked_backup.jobs.keep_object import KeptObjects
 from chunked_backup.jobs.settings import Settings
 from chunked_backup.jobs.settings import piece_bytes
 from chunked_backup.jobs.store_extent import ExtentWriter
+from chunked_backup.jobs.store_pack import PackWriter
 from chunked_backup.model import BackupRecord
 from chunked_backup.model import BackupSummary
 from chunked_backup.model import Region
@@ -189,11 +190,7 @@ class BackupJob:
             regions = (self._all_regions() if self._parent is None else
                        self._changed_regions(self._parent, workers, spool))
             store = self._store.with_extra_metadata(self._extra_metadata)
-            kept = KeptObjects(store, self._source, spool, self._settings,
-                               self._monitor, present) if present else None
-            writer = ExtentWriter(store, self._source, spool, self._settings,
-                                  self._monitor, workers.cpu,
-                                  self._parent is None, kept)
+            writer = self._writer(store, spool, workers, present)
             for stored, size in ordered(
                     workers.io, writer.store,
                     writer.units(self._prefix, regions),
@@ -202,6 +199,17 @@ class BackupJob:
                 self._changed_bytes += stored.length
                 self._stored_bytes += size
         return objects
+
+    def _writer(self, store: ObjectStore, spool: DigestSpool,
+                workers: Workers,
+                present: frozenset[str]) -> Any:
+        """What stores regions; ``store`` takes each of its ``units``."""
+        counted = self._parent is None
+        given = (store, self._source, spool, self._settings, self._monitor)
+        if self._format.PACKED:
+            return PackWriter(*given, workers.cpu, counted, present)
+        kept = KeptObjects(*given, present) if present else None
+        return ExtentWriter(*given, workers.cpu, counted, kept)
 
     @contextlib.contextmanager
     def _stopping(self) -> Iterator[None]:
@@ -236,12 +244,14 @@ class BackupJob:
             self._store.commit, formats.names.manifest(self._prefix),
             lambda: self._format.manifest.serialize(formats.Manifest(
                 record, objects, self._format.VERSION, self._volume_meta,
-                self._extra_metadata)))
+                self._extra_metadata, self._source.size_bytes, block_size,
+                table)))
         return BackupSummary(
             object_count=len(objects), volume_bytes=self._source.size_bytes,
             changed_bytes=self._changed_bytes,
             stored_bytes=self._stored_bytes,
-            manifest_sha256=manifest, digest_table_sha256=table)
+            manifest_sha256=manifest, digest_table_sha256=table,
+            format_version=self._format.VERSION)
 
     def _write(self, store: _Store, name: str,
                pieces: Callable[[], Iterable[bytes]]) -> str:

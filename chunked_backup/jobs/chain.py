@@ -14,9 +14,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from chunked_backup import errors
 from chunked_backup import formats
@@ -55,17 +56,20 @@ class Chain:
     volume_bytes: int
 
 
-def read_manifest(store: ObjectStore, record: BackupRecord) -> Manifest:
+def read_manifest(store: ObjectStore, record: BackupRecord,
+                  strict: bool = True) -> Manifest:
     """The manifest of a backup, found by its record.
 
+    :param strict: whether it has to be what it was when it was written.
     :raises CorruptBackup: it is missing or broken.
     """
     prefix = prefix_of(record)
     name = formats.names.manifest(prefix)
     try:
         with _unaltered(store, name, record,
-                        record.manifest_sha256) as reader:
-            manifest = formats.parse_manifest(reader, record.id, prefix)
+                        record.manifest_sha256 if strict else None) as reader:
+            manifest = formats.parse_manifest(reader, record.id, prefix,
+                                              strict)
     except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:
         raise errors.IncompleteChain(
             backup_id=record.id,
@@ -82,19 +86,22 @@ def read_manifest(store: ObjectStore, record: BackupRecord) -> Manifest:
 
 
 def read_digests(store: ObjectStore, record: BackupRecord,
-                 manifest: Manifest, spool: DigestSpool) -> int:
+                 manifest: Manifest, spool: DigestSpool,
+                 strict: bool = True) -> int:
     """Fill a spool with the digest table of a backup, and nothing else.
 
     :param manifest: of the same backup.
+    :param strict: whether it has to be what it was when it was written.
     :returns: the block size in bytes.
     :raises CorruptBackup: the table is missing or broken.
     """
     name = formats.names.digest_table(prefix_of(record))
+    expected = ((record.digest_table_sha256 or manifest.digest_table_sha256)
+                if strict else None)
     spool.close()
     try:
         header = formats.of(manifest.version).digest_table.parse(
-            lambda: _unaltered(store, name, record,
-                               record.digest_table_sha256),
+            lambda: _unaltered(store, name, record, expected),
             record.id, spool.append)
     except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:
         raise errors.IncompleteChain(
@@ -103,8 +110,24 @@ def read_digests(store: ObjectStore, record: BackupRecord,
     if not len(spool):
         raise errors.CorruptBackup(backup_id=record.id,
                                    reason='its digest table is empty')
+    _check_against(header, spool, record, manifest)
     block_size: int = header.block_size_bytes
     return block_size
+
+
+def _check_against(header: Any, spool: DigestSpool, record: BackupRecord,
+                   manifest: Manifest) -> None:
+    """See that a digest table fits its manifest, where that tells."""
+    if manifest.volume_bytes is None or manifest.block_size_bytes is None:
+        return
+    expected = digests.block_count(manifest.volume_bytes,
+                                   manifest.block_size_bytes)
+    if (header.block_size_bytes, len(spool)) != (manifest.block_size_bytes,
+                                                 expected):
+        raise errors.CorruptBackup(
+            backup_id=record.id, reason='its digest table has '
+            f'{len(spool)} blocks of {header.block_size_bytes} bytes, its '
+            f'manifest {expected} of {manifest.block_size_bytes}')
 
 
 def open_chain(records: Sequence[BackupRecord],
@@ -144,15 +167,16 @@ def open_damaged_chain(records: Sequence[BackupRecord],
     levels: list[Level] = []
     for record in records:
         try:
-            levels.append(_lenient(record, report, lambda record: _open_level(
-                open_store(record), record)))
+            levels.append(_lenient(report, functools.partial(
+                _open_level, open_store(record), record)))
         except errors.CorruptBackup as exc:
             if not levels:
                 raise
             report(exc)
     try:
-        block_size = _lenient(records[0], report, lambda record: read_digests(
-            open_store(record), record, levels[0].manifest, spool))
+        block_size = _lenient(report, functools.partial(
+            read_digests, open_store(records[0]), records[0],
+            levels[0].manifest, spool))
         for level in levels:
             _check_alignment(level, block_size)
         volume_bytes = _volume_bytes(levels, spool, block_size)
@@ -160,25 +184,28 @@ def open_damaged_chain(records: Sequence[BackupRecord],
         report(exc)
         spool.close()
         block_size = 1
-        volume_bytes = max((stored.end for level in levels
-                            for stored in level.manifest.objects), default=0)
+        volume_bytes = levels[0].manifest.volume_bytes or max(
+            (stored.end for level in levels
+             for stored in level.manifest.objects), default=0)
     return Chain(levels, spool, block_size, volume_bytes)
 
 
-def _lenient(record: BackupRecord,
-             report: Callable[[errors.CorruptBackup], None],
-             read: Callable[[BackupRecord], Result]) -> Result:
-    """Read something as it should be, or else as it is."""
+def _lenient(report: Callable[[errors.CorruptBackup], None],
+             read: Callable[..., Result]) -> Result:
+    """Read something as it should be, or else as it is.
+
+    :param read: takes ``strict``.
+    """
     try:
-        return read(record)
+        return read(strict=True)
     except errors.CorruptObject as exc:
         report(exc)
-        return read(dataclasses.replace(record, manifest_sha256=None,
-                                        digest_table_sha256=None))
+        return read(strict=False)
 
 
-def _open_level(store: ObjectStore, record: BackupRecord) -> Level:
-    manifest = read_manifest(store, record)
+def _open_level(store: ObjectStore, record: BackupRecord,
+                strict: bool = True) -> Level:
+    manifest = read_manifest(store, record, strict)
     return Level(record, store.with_extra_metadata(manifest.extra_metadata),
                  manifest)
 
@@ -228,7 +255,7 @@ def _check_alignment(level: Level, block_size_bytes: int) -> None:
 
 def _volume_bytes(levels: Sequence[Level], spool: DigestSpool,
                   block_size_bytes: int) -> int:
-    """The exact size of the volume, which format 1.0.0 does not record.
+    """The exact size of the volume. Format 1.0.0 does not record it.
 
     The digest table gives the number of blocks. The last may be short; the
     newest object that holds it was written when it was as it is now, and
@@ -243,6 +270,8 @@ def _volume_bytes(levels: Sequence[Level], spool: DigestSpool,
                 backup_id=levels[0].record.id, object_name=stored.name,
                 offset=stored.offset, reason=f'it ends at {stored.end}, the '
                 f'volume has {len(spool)} blocks of {block_size_bytes} bytes')
+    if levels[0].manifest.volume_bytes is not None:
+        return levels[0].manifest.volume_bytes
     last = end - block_size_bytes
     if spool.read(len(spool) - 1, 1) == digests.zero_digest(block_size_bytes):
         return end  # of a whole block; it is not fetched, so not checked

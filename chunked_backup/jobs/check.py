@@ -20,7 +20,7 @@ their bytes have to be those of its own digest table, which covers the whole
 volume, and its chain has to hold every byte.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from chunked_backup import errors
 from chunked_backup.blocks.plan import Fetch
@@ -32,8 +32,10 @@ from chunked_backup.flow.monitor import Monitor
 from chunked_backup.flow.window import ordered
 from chunked_backup.jobs.chain import Chain
 from chunked_backup.jobs.faults import Faults
-from chunked_backup.jobs.fetch_object import ObjectFetcher
+from chunked_backup.jobs.fetch import Fetcher
+from chunked_backup.jobs.fetch_pack import Run
 from chunked_backup.model import CheckSummary
+from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredObject
 
 
@@ -41,11 +43,12 @@ class CheckJob:
     """Checks the newest backup of a chain.
 
     :param names: what there is in its container.
-    :param wanted: whether to read an object; every one is looked for.
+    :param wanted: whether to read the object of a name; every one is looked
+        for.
     """
 
     def __init__(self, chain: Chain, names: Collection[str],
-                 wanted: Callable[[StoredObject], bool], monitor: Monitor,
+                 wanted: Callable[[str], bool], monitor: Monitor,
                  parallelism: int = 4, executor: str = 'threads') -> None:
         self._chain = chain
         self._level = chain.levels[0]
@@ -60,23 +63,24 @@ class CheckJob:
 
         :raises DriverError: the store fails for now.
         """
-        objects = list(self._level.manifest.objects.sorted())
-        missing = [stored for stored in objects
-                   if stored.name not in self._names
-                   and not self._exists(stored)]
-        read = [stored for stored in objects
-                if stored not in missing and self._wanted(stored)]
-        problems = [*self._gaps(), *map(self._missing, missing),
+        objects = list(self._level.manifest.objects.names())
+        missing = {name for name in objects
+                   if name not in self._names and not self._exists(name)}
+        read = {name for name in objects
+                if name not in missing and self._wanted(name)}
+        problems = [*self._gaps(),
+                    *map(self._missing, filter(missing.__contains__,
+                                               objects)),
                     *self._read(read)]
         return CheckSummary(
             object_count=len(objects), read_count=len(read),
             fetched_bytes=self._level.store.read_bytes,
             problems=tuple(problems))
 
-    def _exists(self, stored: StoredObject) -> bool:
+    def _exists(self, name: str) -> bool:
         """Asked of the object itself, as a listing may lag."""
         return run_one(self._executor, self._monitor.tick,
-                       self._level.store.exists, stored.name)
+                       self._level.store.exists, name)
 
     def _gaps(self) -> list[str]:
         chain = self._chain
@@ -88,34 +92,40 @@ class CheckJob:
             reason=f'no object holds the bytes from {start} to {end}'))
             for start, end in plan.missing]
 
-    def _missing(self, stored: StoredObject) -> str:
+    def _missing(self, name: str) -> str:
+        offset = min(stored.offset for stored in self._level.manifest.objects
+                     if stored.name == name)
         return str(errors.CorruptObject(
-            backup_id=self._level.record.id, object_name=stored.name,
-            offset=stored.offset, reason='it is missing'))
+            backup_id=self._level.record.id, object_name=name, offset=offset,
+            reason='it is missing'))
 
-    def _read(self, objects: list[StoredObject]) -> list[str]:
+    def _read(self, names: Collection[str]) -> list[str]:
         chain = self._chain
         own = Chain([self._level], chain.digests, chain.block_size_bytes,
                     chain.volume_bytes)
+
+        def wanted() -> Iterator[StoredObject | PackedExtent]:
+            return (stored for stored in self._level.manifest.objects.sorted()
+                    if stored.name in names)
+
         fetches = plan_restore(
-            [objects], _ranges(objects, chain.volume_bytes)).fetches
+            [wanted()], _ranges(wanted(), chain.volume_bytes)).fetches
         with open_workers(self._executor, self._parallelism) as workers:
-            fetcher = ObjectFetcher(own, NullSink(), self._monitor,
-                                    Faults(salvage=False), workers.cpu,
-                                    thorough=True)
+            fetcher = Fetcher(own, NullSink(), self._monitor,
+                              Faults(salvage=False), workers, thorough=True)
             try:
-                return [problem for problem in ordered(
+                return list(filter(None, ordered(
                     workers.io, self._read_one,
-                    ((fetcher, fetch) for fetch in fetches),
-                    2 * workers.io_threads, self._monitor.tick) if problem]
+                    ((fetcher, unit) for unit in fetcher.units(fetches)),
+                    2 * workers.io_threads, self._monitor.tick)))
             except BaseException:
                 self._monitor.stop()
                 raise
 
-    def _read_one(self, fetcher: ObjectFetcher, fetch: Fetch) -> str | None:
-        """What is wrong with an object, the first of it."""
+    def _read_one(self, fetcher: Fetcher, unit: Fetch | Run) -> str | None:
+        """What is wrong with an object, or a part of it, the first of it."""
         try:
-            fetcher.fetch(fetch)
+            fetcher.fetch(unit)
         except errors.TransientDriverError:
             raise  # the store has failed, not this object
         except (errors.CorruptBackup, errors.DriverError) as exc:
@@ -123,7 +133,7 @@ class CheckJob:
         return None
 
 
-def _ranges(objects: list[StoredObject],
+def _ranges(objects: Iterable[StoredObject | PackedExtent],
             volume_bytes: int) -> list[tuple[int, int]]:
     """What objects hold of a volume, as ranges that are apart."""
     ranges: list[tuple[int, int]] = []

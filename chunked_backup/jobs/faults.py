@@ -12,8 +12,11 @@
 
 """What becomes of damage that a restore meets."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 
 from chunked_backup import errors
+from chunked_backup.blocks import codecs
 from chunked_backup.flow import native
 from chunked_backup.model import BadRange
 
@@ -25,6 +28,29 @@ class Faults:
         self.salvage = salvage
         self._ranges: list[BadRange] = []
         self._lock = native.lock()
+
+    @contextlib.contextmanager
+    def of_object(self, corrupt: Callable[[str], errors.CorruptObject]
+                  ) -> Iterator[None]:
+        """Have what is wrong with a stored object be damage to the backup.
+
+        A store that fails for now is not; one that cannot read an object is,
+        in a salvage.
+
+        :param corrupt: makes the error: why.
+        """
+        try:
+            yield
+        except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:
+            raise corrupt(f'it is missing: {exc}') from exc
+        except errors.TransientDriverError:
+            raise
+        except errors.DriverError as exc:
+            if not self.salvage:
+                raise
+            raise corrupt(f'it cannot be read: {exc}') from exc
+        except codecs.DecodeError as exc:
+            raise corrupt(str(exc)) from exc
 
     def add(self, error: errors.CorruptBackup, start: int, end: int) -> None:
         """Damage to the bytes from ``start`` to ``end`` of the volume.

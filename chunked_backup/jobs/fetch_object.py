@@ -17,15 +17,13 @@ handed to the cpu workers one piece behind the decoding, so that even a single
 huge object keeps more than one core busy.
 """
 
-import bisect
 import hashlib
 import itertools
-import operator
 from collections.abc import Iterator
+from typing import cast
 
 from chunked_backup import errors
 from chunked_backup.blocks import codecs
-from chunked_backup.blocks import digests
 from chunked_backup.blocks.plan import Fetch
 from chunked_backup.endpoints.sink import VolumeSink
 from chunked_backup.flow import native
@@ -33,12 +31,14 @@ from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.executors import Executor
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.jobs.chain import Chain
+from chunked_backup.jobs.checked_sink import CheckedSink
+from chunked_backup.jobs.checked_sink import Ranges
+from chunked_backup.jobs.checked_sink import cut
 from chunked_backup.jobs.faults import Faults
 from chunked_backup.jobs.settings import PIECE_BYTES
 from chunked_backup.jobs.settings import piece_bytes
+from chunked_backup.model import StoredObject
 from chunked_backup.store.reader import Reader
-
-Ranges = list[tuple[int, int]]
 
 
 class ObjectFetcher:
@@ -51,7 +51,8 @@ class ObjectFetcher:
     def __init__(self, chain: Chain, sink: VolumeSink, monitor: Monitor,
                  faults: Faults, cpu: Executor, thorough: bool) -> None:
         self.chain = chain
-        self.sink = sink
+        self.checked = CheckedSink(sink, chain.digests,
+                                   chain.block_size_bytes, monitor, faults)
         self.monitor = monitor
         self.faults = faults
         self.cpu = cpu
@@ -71,9 +72,7 @@ class ObjectFetcher:
                 raise
             # Nothing from here on can be had from this object.
             transfer.finish_checks()
-            for start, end in transfer.remaining():
-                self.faults.add(exc, start, end)
-                self.sink.zero(start, end)
+            self.checked.give_up(transfer.remaining(), exc)
 
 
 class _Transfer:
@@ -82,7 +81,7 @@ class _Transfer:
     def __init__(self, fetcher: ObjectFetcher, fetch: Fetch) -> None:
         self._fetcher = fetcher
         self._level = fetcher.chain.levels[fetch.level]
-        self._stored = fetch.stored
+        self._stored = cast(StoredObject, fetch.stored)
         self._ranges = fetch.ranges
         self._block_size = fetcher.chain.block_size_bytes
         self._position = fetch.stored.offset
@@ -91,8 +90,7 @@ class _Transfer:
 
     def remaining(self) -> Ranges:
         """The wanted ranges behind the last good piece."""
-        return list(_cut(self._ranges, self._position,
-                         self._ranges[-1][1]))
+        return list(cut(self._ranges, self._position, self._ranges[-1][1]))
 
     def finish_checks(self) -> None:
         """Wait for the checks under way, and raise what they found."""
@@ -102,21 +100,11 @@ class _Transfer:
 
     def run(self) -> None:
         self._check_ranges()
-        try:
+        with self._fetcher.faults.of_object(self._corrupt):
             if not len(self._fetcher.chain.digests):
                 self._check_md5()
             with self._level.store.reader(self._stored.name) as reader:
                 self._copy(reader)
-        except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:
-            raise self._corrupt(f'it is missing: {exc}') from exc
-        except errors.TransientDriverError:
-            raise  # the store has failed, not this object
-        except errors.DriverError as exc:
-            if not self._fetcher.faults.salvage:
-                raise
-            raise self._corrupt(f'it cannot be read: {exc}') from exc
-        except codecs.DecodeError as exc:
-            raise self._corrupt(str(exc)) from exc
 
     def _check_ranges(self) -> None:
         """Only whole blocks can be checked."""
@@ -154,7 +142,7 @@ class _Transfer:
         start = self._position
         length = min(self._fetcher.buffers.buffer_bytes,
                      self._stored.end - start)
-        parts = list(_cut(self._ranges, start, start + length))
+        parts = list(cut(self._ranges, start, start + length))
         if not parts and self._skip(reader, length):
             self._position += length
             return
@@ -162,7 +150,7 @@ class _Transfer:
         self._fill(plain, data)
         self.finish_checks()
         self._running = [self._fetcher.cpu.submit(
-            self._check_and_write, start, data, parts)]
+            self._fetcher.checked.write, start, data, parts, self._corrupt)]
         if self._fetcher.thorough:
             self._running.append(
                 self._fetcher.cpu.submit(self._md5.update, data))
@@ -213,44 +201,6 @@ class _Transfer:
             raise self._corrupt(f'its md5 is {self._md5.hexdigest()}, '
                                 f'recorded is {self._stored.md5}')
 
-    def _check_and_write(self, start: int, data: memoryview,
-                         parts: Ranges) -> None:
-        for low, high in parts:
-            position = low
-            for bad_start, bad_end, found, expected in self._mismatches(
-                    low, data[low - start:high - start]):
-                self._write(position, bad_start, data, start)
-                self._fetcher.faults.add(
-                    self._corrupt(f'the sha256 of the block is {found}, '
-                                  f'recorded is {expected}', bad_start),
-                    bad_start, bad_end)
-                self._fetcher.sink.zero(bad_start, bad_end)
-                position = bad_end
-            self._write(position, high, data, start)
-            self._fetcher.monitor.advance(high - low)
-
-    def _mismatches(self, low: int, data: memoryview
-                    ) -> Iterator[tuple[int, int, str, str]]:
-        """Runs of blocks that are not as recorded: where they begin and end,
-        and the digest found and expected of the first."""
-        recorded = self._fetcher.chain.digests
-        if not len(recorded):
-            return  # the md5 of the whole object has been checked
-        found = digests.hash_blocks(data, self._block_size)
-        expected = recorded.read(low // self._block_size,
-                                 len(found) // digests.DIGEST_BYTES)
-        for first, end in digests.differing_runs(found, expected):
-            at = slice(first * digests.DIGEST_BYTES,
-                       (first + 1) * digests.DIGEST_BYTES)
-            yield (low + first * self._block_size,
-                   min(low + end * self._block_size, low + len(data)),
-                   found[at].hex(), expected[at].hex())
-
-    def _write(self, low: int, high: int, data: memoryview,
-               start: int) -> None:
-        if low < high:
-            self._fetcher.sink.write(low, data[low - start:high - start])
-
     def _corrupt(self, reason: str,
                  offset: int | None = None) -> errors.CorruptObject:
         if offset is None:
@@ -258,12 +208,3 @@ class _Transfer:
         return errors.CorruptObject(
             backup_id=self._level.record.id, object_name=self._stored.name,
             offset=offset, reason=reason)
-
-
-def _cut(ranges: Ranges, low: int, high: int) -> Iterator[tuple[int, int]]:
-    """The parts of sorted ranges that lie between ``low`` and ``high``."""
-    first = bisect.bisect_right(ranges, low, key=operator.itemgetter(1))
-    for start, end in itertools.islice(ranges, first, None):
-        if start >= high:
-            return
-        yield max(start, low), min(end, high)

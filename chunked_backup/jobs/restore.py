@@ -13,16 +13,18 @@
 """A restore, and a verification: the same walk into another sink.
 
 1. The digest table says which blocks are zero; they are zeroed, not fetched.
-2. The plan says which object provides each other byte: every object is
-   fetched at most once, every byte of the target is written at most once.
-3. Each object streams: fetch, decode, check against the digest table, write.
-   A block is written only after its sha256 has matched, so a restore that
-   fails has left the target incomplete but never with wrong bytes.
+2. The plan says which object provides each other byte: no byte of an object
+   is fetched twice, every byte of the target is written at most once.
+3. Each object, or each run of its extents, streams: fetch, decode, check
+   against the digest table, write. A block is written only after its sha256
+   has matched, so a restore that fails has left the target incomplete but
+   never with wrong bytes.
 4. One flush.
 
 What is not promised: that a shadowed part of an object is sound. A
 verification (``thorough``) reads every object that it needs to its end and
-checks its md5, too, and fetches zeros as well.
+checks its md5, too, or all of every extent that it needs and checks its
+digest; and it fetches zeros as well.
 """
 
 from collections.abc import Callable
@@ -36,7 +38,7 @@ from chunked_backup.flow.monitor import Monitor
 from chunked_backup.flow.window import ordered
 from chunked_backup.jobs.chain import Chain
 from chunked_backup.jobs.faults import Faults
-from chunked_backup.jobs.fetch_object import ObjectFetcher
+from chunked_backup.jobs.fetch import Fetcher
 from chunked_backup.jobs.sources import find_sources
 from chunked_backup.jobs.sources import missing
 from chunked_backup.model import RestoreSummary
@@ -85,7 +87,9 @@ class RestoreJob:
         self._aside(self._sink.flush)
         self._monitor.poll()
         return RestoreSummary(
-            volume_bytes=chain.volume_bytes, object_count=len(plan.fetches),
+            volume_bytes=chain.volume_bytes,
+            object_count=sum(fetch.stored.name is not None
+                             for fetch in plan.fetches),
             fetched_bytes=sum(level.store.read_bytes
                               for level in chain.levels),
             bad_ranges=self._faults.ranges())
@@ -109,12 +113,11 @@ class RestoreJob:
 
     def _fetch(self, fetches: list[Fetch]) -> None:
         with open_workers(self._executor, self._parallelism) as workers:
-            fetcher = ObjectFetcher(self._chain, self._sink, self._monitor,
-                                    self._faults, workers.cpu,
-                                    self._thorough)
+            fetcher = Fetcher(self._chain, self._sink, self._monitor,
+                              self._faults, workers, self._thorough)
             try:
                 for _ in ordered(workers.io, fetcher.fetch,
-                                 ((fetch,) for fetch in fetches),
+                                 zip(fetcher.units(fetches)),
                                  2 * workers.io_threads, self._monitor.tick):
                     pass
             except BaseException:

@@ -15,6 +15,7 @@
 import dataclasses
 
 from chunked_backup import errors
+from chunked_backup.formats import VERSIONS
 
 #: Volumes are read, hashed and written in pieces of about this size.
 PIECE_BYTES = 1 << 20
@@ -27,10 +28,12 @@ class Settings:
     """:param chunk_size_bytes: no object holds more of the volume.
     :param block_size_bytes: what one digest covers.
     :param compression: a canonical spelling.
-    :param merge_gap_bytes: changed ranges this near become one object.
+    :param merge_gap_bytes: changed ranges this near become one object, in
+        format 1.0.0.
     :param parallelism: objects in work at once.
     :param executor: ``threads`` or ``serial``.
-    :param write_md5: whether the md5 of each object is recorded.
+    :param write_md5: whether the md5 of each object is recorded, in format
+        1.0.0.
     :param format_version: what is written; see ``formats``.
     """
 
@@ -41,7 +44,7 @@ class Settings:
     parallelism: int = 4
     executor: str = 'threads'
     write_md5: bool = True
-    format_version: str = '1.0.0'
+    format_version: str = VERSIONS[0]
 
     def __post_init__(self) -> None:
         if self.block_size_bytes <= 0 or self.chunk_size_bytes <= 0:

@@ -136,14 +136,21 @@ class ObjectStore:
         self.put(name, lambda writer: writer.write(data))
 
     @contextlib.contextmanager
-    def reader(self, name: str) -> Iterator[Reader]:
-        """A stored object.
+    def reader(self, name: str, start: int = 0,
+               length: int | None = None) -> Iterator[Reader]:
+        """A stored object, or a part of it.
 
+        :param length: of the part; None for all of the object.
         :raises ObjectNotFound: there is none.
         """
+        opened = functools.partial(self.driver.get_object_reader,
+                                   self.container, name)
+        if length is not None:
+            opened = functools.partial(self.driver.get_range_reader,
+                                       self.container, name, start, length)
         reader = Reader(functools.partial(
-            self.driver.get_object_reader, self.container, name,
-            extra_metadata=self.extra_metadata), self._policy, self._moved)
+            opened, extra_metadata=self.extra_metadata), self._policy,
+            self._moved)
         reader.open()
         try:
             yield reader

@@ -14,7 +14,7 @@
 import contextlib
 import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
 from chunked_backup import errors
@@ -70,7 +70,8 @@ class Reader:
         self.open()
         if not hasattr(self._inner, 'skip'):
             return False
-        self._inner.skip(count)
+        # Of what it leaves out it may have to read some, and says so.
+        self.read_bytes += self._inner.skip(count) or 0
         self._position += count
         return True
 
@@ -116,6 +117,45 @@ class Reader:
         # What closing a broken stream says is not news.
         with contextlib.suppress(errors.DriverError):
             self.close()
+
+
+@contextlib.contextmanager
+def open_part(opened: contextlib.AbstractContextManager[Any], start: int,
+              length: int) -> Iterator['_Part']:
+    """A part of an object that is read as a whole.
+
+    :param opened: a driver's reader of it.
+    """
+    with opened as inner:
+        yield _Part(inner, start, length)
+
+
+class _Part:
+    """Reads no more than its part; ``skip`` says how much it has read."""
+
+    def __init__(self, inner: Any, start: int, length: int) -> None:
+        self._inner = inner
+        self._source = inner if _takes_size(inner) else _WholeObject(inner)
+        self._left = length
+        self._skip(start)
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return b''.join(iter(lambda: self.read(_DISCARD_BYTES), b''))
+        data = self._source.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def skip(self, count: int) -> int:
+        count = min(count, self._left)
+        self._left -= count
+        return self._skip(count)
+
+    def _skip(self, count: int) -> int:
+        if hasattr(self._inner, 'skip'):
+            return self._inner.skip(count) or 0
+        _discard(self._source, count)
+        return count
 
 
 class _WholeObject:

@@ -304,6 +304,23 @@ class SkipsTooFar(MemoryBackupDriver):
                 skip=lambda count: reader.seek(count + 1, io.SEEK_CUR))
 
 
+class GivesOneByteTooMany(MemoryBackupDriver):
+    def get_range_reader(self, container, object_name, start, length,
+                         extra_metadata=None):
+        return super().get_range_reader(container, object_name, start,
+                                        length + 1)
+
+
+class RefusesRangesBeyondTheEnd(MemoryBackupDriver):
+    def get_range_reader(self, container, object_name, start, length,
+                         extra_metadata=None):
+        if start >= len(self._objects(container).get(object_name, b'x')):
+            raise errors.DriverError(container=container, reason='416',
+                                     object_name=object_name)
+        return super().get_range_reader(container, object_name, start,
+                                        length)
+
+
 class HasOneReader(MemoryBackupDriver):
     """Opening another object takes the open one away."""
 
@@ -481,14 +498,21 @@ MUTANTS = [
     (ReadsMissingAsEmpty, 'a_missing_object_is_not_found',
      'a_deleted_object_is_gone', 'an_exception_leaves_no_object',
      'an_object_appears_when_its_writer_is_left',
-     'an_unsafe_name_leads_nowhere'),
+     'an_unsafe_name_leads_nowhere',
+     'a_range_is_that_part_of_the_object'),
     (RaisesKeyErrorForMissing, 'a_missing_object_is_not_found',
      'a_deleted_object_is_gone', 'an_exception_leaves_no_object',
      'an_object_appears_when_its_writer_is_left',
-     'an_unsafe_name_leads_nowhere'),
-    (GivesTheStartToEachRead, 'objects_are_read_in_pieces'),
-    (IgnoresTheSize, 'objects_are_read_in_pieces'),
-    (SkipsTooFar, 'skipping_is_reading_without_the_bytes'),
+     'an_unsafe_name_leads_nowhere',
+     'a_range_is_that_part_of_the_object'),
+    (GivesTheStartToEachRead, 'objects_are_read_in_pieces',
+     'a_range_is_that_part_of_the_object'),
+    (IgnoresTheSize, 'objects_are_read_in_pieces',
+     'a_range_is_that_part_of_the_object'),
+    (SkipsTooFar, 'skipping_is_reading_without_the_bytes',
+     'a_range_is_that_part_of_the_object'),
+    (GivesOneByteTooMany, 'a_range_is_that_part_of_the_object'),
+    (RefusesRangesBeyondTheEnd, 'a_range_is_that_part_of_the_object'),
     (HasOneReader, 'many_objects_are_open_at_once'),
     (RunsOutOfReaders, 'a_reader_may_be_left_early'),
     (MixesUpUnicode, 'names_are_kept_exactly'),

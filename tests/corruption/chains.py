@@ -12,11 +12,13 @@
 
 """A chain of three backups in memory, made once, to be damaged many times."""
 
+import base64
 import bz2
 import functools
 import json
 import pathlib
 import random
+import struct
 import tempfile
 import zlib
 
@@ -26,6 +28,9 @@ from chunked_backup import errors
 from tests import support
 
 CODECS = ['none', 'zlib', 'bz2', 'zstd']
+#: In what is damaged: the format and the codec.
+FORMATS = [('1.0.0', codec) for codec in CODECS] + [
+    ('2.0.0', codec) for codec in CODECS]
 KINDS = ['data', 'digest table', 'manifest', 'record']
 BLOCK = support.BLOCK
 VOLUME_BYTES = 40 * BLOCK
@@ -41,7 +46,8 @@ class Chain:
     :param objects: name -> bytes, records included.
     """
 
-    def __init__(self, objects, states, backups):
+    def __init__(self, objects, states, backups, version='2.0.0'):
+        self.version = version
         self.objects = objects
         self.states = states
         self.backups = backups
@@ -86,7 +92,7 @@ def kind_of(name):
 
 
 @functools.cache
-def _made(codec, write_md5):
+def _made(version, codec, write_md5):
     rng = random.Random(codec)
     objects = {}
     service = support.service(support.memory_driver(
@@ -110,34 +116,61 @@ def _made(codec, write_md5):
             states.append(bytes(data))
             backups.append(service.backup(str(volume), name=f'level {level}',
                                           incremental=level > 0))
-    return Chain(objects, states, backups)
+    return Chain(objects, states, backups, version)
 
 
-def make(codec, write_md5=True):
+def make(codec, write_md5=True, version='2.0.0'):
     """The chain in one codec; call it where ``conf`` is in use."""
     support.override(compression_algorithm=codec, merge_gap_bytes=BLOCK,
-                     executor='serial', write_md5=write_md5)
-    return _made(codec, write_md5)
+                     executor='serial', write_md5=write_md5,
+                     format_version=version)
+    return _made(version, codec, write_md5)
+
+
+def extents_of(chain, level):
+    """name -> [(offset, length, compression, start, stored bytes)] from the
+    manifest, read anew; None as to the end."""
+    [name] = chain.names('manifest', level)
+    document = json.loads(chain.objects[name])
+    found = {}
+    for entry in document.get('objects', ()):
+        for object_name, fields in entry.items():
+            found[object_name] = [(fields['offset'], fields['length'],
+                                   fields['compression'], 0, None)]
+    starts = {}
+    for number, text in document.get('extents', ()):
+        object_name = name.removesuffix('_metadata') + f'-{number:05d}'
+        for offset, length, stored, codec, _ in struct.iter_unpack(
+                '<QQIB16s', base64.b64decode(text)):
+            if codec:
+                start = starts.get(number, 0)
+                found.setdefault(object_name, []).append(
+                    (offset, length, CODECS[codec - 1], start, stored))
+                starts[number] = start + stored
+    return found
 
 
 def objects_of(chain, level):
-    """name -> (offset, length, compression) from the manifest, read anew."""
-    [name] = chain.names('manifest', level)
-    found = {}
-    for entry in json.loads(chain.objects[name])['objects']:
-        for object_name, fields in entry.items():
-            found[object_name] = (fields['offset'], fields['length'],
-                                  fields['compression'])
-    return found
+    """name -> (offset, length, compression) of all that an object holds; the
+    compression of several extents is ``several``."""
+    return {
+        name: (extents[0][0], extents[-1][0] + extents[-1][1]
+               - extents[0][0],
+               extents[0][2] if len(extents) == 1 else 'several')
+        for name, extents in extents_of(chain, level).items()}
 
 
 def still_decodes(chain, name, data):
     """Whether damaged bytes give, by the common libraries, the same plain
     bytes: then nothing was lost, and nothing could tell."""
-    compression = objects_of(chain, chain.level_of(name))[name][2]
+    def plain(stored):
+        return [_DECOMPRESS[compression](
+            stored[start:None if count is None else start + count])
+            for _, _, compression, start, count in extents_of(
+                chain, chain.level_of(name))[name]]
+
     try:
-        return _DECOMPRESS[compression](data) == _DECOMPRESS[compression](
-            chain.objects[name])
+        return plain(data) == plain(chain.objects[name])
     except Exception:
         return False
 

@@ -12,6 +12,7 @@
 
 """Whatever becomes of the stored bytes, nothing succeeds with wrong bytes."""
 
+import hashlib
 import json
 import random
 
@@ -28,9 +29,10 @@ from tests.corruption.chains import never_wrong
 FLIPS = {'data': 120, 'digest table': 75, 'manifest': 75, 'record': 75}
 
 
-@pytest.fixture(params=chains.CODECS)
+@pytest.fixture(params=chains.FORMATS, ids='-'.join)
 def chain(request, conf):
-    return chains.make(request.param)
+    version, codec = request.param
+    return chains.make(codec, version=version)
 
 
 def flips(chain, kind, count):
@@ -62,7 +64,7 @@ def test_the_chain_is_right_without_damage(chain):
     for level in range(3):
         verified, restored = never_wrong(chain, service, level)
         assert verified.volume_bytes == len(restored) == chains.VOLUME_BYTES
-    assert len(chain.names('data')) == 9
+    assert len(chain.names('data')) == {'1.0.0': 9, '2.0.0': 7}[chain.version]
 
 
 def test_a_flipped_bit_in_a_data_object(chain):
@@ -223,20 +225,42 @@ def test_a_stale_data_object_is_detected(chain):
         assert verified.offset == offset + block
 
 
+def lacking(data):
+    """A manifest without one of its objects, for each of them."""
+    document = json.loads(data)
+    for index in range(len(document.get('objects', ()))):
+        entries = [entry for number, entry
+                   in enumerate(document['objects']) if number != index]
+        yield json.dumps(document | {'objects': entries},
+                         sort_keys=True, indent=2).encode()
+    *lines, _ = data.splitlines(keepends=True)
+    for index in range(1, 1 + len(document.get('extents', ()))):
+        others = lines[:index] + lines[index + 1:]
+        if len(others) > 1:
+            others[1] = others[1].removeprefix(b',')
+        text = b''.join(others)
+        digest = hashlib.sha256(text).hexdigest()
+        yield text + f'],"sha256": "{digest}"}}\n'.encode()
+
+
 @pytest.mark.parametrize('keep_sha256', [True, False])
 def test_a_stale_manifest_is_detected(chain, keep_sha256):
     """One that lacks an object of the true one."""
     for level in range(3):
         [name] = chain.names('manifest', level)
-        document = json.loads(chain.objects[name])
-        for index in range(len(document['objects'])):
-            entries = [entry for number, entry
-                       in enumerate(document['objects']) if number != index]
-            stale = json.dumps(document | {'objects': entries},
-                               sort_keys=True, indent=2).encode()
+        for stale in lacking(chain.objects[name]):
             service = chain.with_changes({name: stale}, keep_sha256)
             verified, _ = never_wrong(chain, service, level)
             assert isinstance(verified, errors.CorruptBackup)
+
+
+def with_digests_of(table, other):
+    """A digest table with the head of one and the digests of another."""
+    if b'"sha256s"' not in table:
+        head, _, _ = table.partition(b'\n')
+        return head + b'\n' + other.partition(b'\n')[2]
+    stale = json.loads(table) | {'sha256s': json.loads(other)['sha256s']}
+    return json.dumps(stale, sort_keys=True, indent=2).encode()
 
 
 @pytest.mark.parametrize('keep_sha256', [True, False])
@@ -245,11 +269,9 @@ def test_a_stale_digest_table_is_detected(chain, keep_sha256):
     for level in (1, 2):
         [name] = chain.names('digest table', level)
         [parent] = chain.names('digest table', level - 1)
-        stale = json.loads(chain.objects[name]) | {
-            'sha256s': json.loads(chain.objects[parent])['sha256s']}
         service = chain.with_changes(
-            {name: json.dumps(stale, sort_keys=True, indent=2).encode()},
-            keep_sha256)
+            {name: with_digests_of(chain.objects[name],
+                                   chain.objects[parent])}, keep_sha256)
         verified, restored = never_wrong(chain, service, level)
         assert isinstance(verified, errors.CorruptBackup)
         assert isinstance(restored, errors.CorruptBackup)
@@ -388,7 +410,7 @@ def test_a_salvage_does_without_the_digest_table(chain, is_new):
 
 def test_a_salvage_without_digests_brings_nothing_back_unchecked(conf):
     """With neither digest table nor md5, nothing tells what is sound."""
-    chain = chains.make('zlib', write_md5=False)
+    chain = chains.make('zlib', write_md5=False, version='1.0.0')
     [name] = chain.names('digest table', 2)
     service = chain.with_changes({name: None})
     data, summary = salvage(chain, service, 2, False)

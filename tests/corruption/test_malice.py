@@ -38,7 +38,7 @@ LARGEST_MEMORY_BYTES = 24 * MIB
 
 @pytest.fixture
 def chain(conf):
-    return chains.make('zlib')
+    return chains.make('zlib', version='1.0.0')
 
 
 @pytest.fixture

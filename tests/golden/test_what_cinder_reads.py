@@ -34,6 +34,11 @@ TABLE_KEYS = ['backup_description', 'backup_id', 'backup_name', 'chunk_size',
               'created_at', 'sha256s', 'version', 'volume_id']
 
 
+@pytest.fixture(autouse=True)
+def format_of_cinder(conf):
+    support.override(format_version='1.0.0')
+
+
 def write_generation(path, number, rng):
     """Change the volume; each generation is another kind of change."""
     with open(path, 'r+b' if number else 'w+b') as file:

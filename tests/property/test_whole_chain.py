@@ -22,14 +22,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chunked_backup.blocks import extents
+from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.formats.cinder_v1 import digest_table
+from chunked_backup.formats.volume_v2 import digest_table as table_v2
+from chunked_backup.formats.volume_v2 import lines
+from chunked_backup.formats.volume_v2 import manifest as manifest_v2
 from chunked_backup.jobs import backup as backup_module
 from chunked_backup.jobs import digest_spool
 from chunked_backup.jobs import fetch_object
+from chunked_backup.jobs import fetch_pack
 from chunked_backup.jobs import restore as restore_module
 from chunked_backup.jobs import settings as job_settings
 from chunked_backup.jobs import sources
 from chunked_backup.jobs import store_extent
+from chunked_backup.jobs import store_pack
+from chunked_backup.store.reader import open_part
 from tests import support
 from tests.unit import harness
 
@@ -53,6 +60,7 @@ GENERATIONS = st.fixed_dictionaries({
                                     'zstd']),
     'merge_gap': st.sampled_from([0, BLOCK, 5 * BLOCK, 1 << 20]),
     'executor': st.sampled_from(['serial', 'threads']),
+    'format': st.sampled_from(['1.0.0', '2.0.0', '2.0.0']),
     'sparse': st.booleans(),
     'parent': st.integers(0, 99)})
 
@@ -92,6 +100,28 @@ def opened(volume, sparse):
         yield file
 
 
+class RangesDriver(harness.CountingDriver):
+    """Knows which parts of objects were asked for."""
+
+    def __init__(self, *args, **keywords):
+        super().__init__(*args, **keywords)
+        self.ranges = []
+
+    def get_range_reader(self, container, object_name, start, length,
+                         extra_metadata=None):
+        with self._counting:
+            self.ranges.append((object_name, start, start + length))
+        return open_part(MemoryBackupDriver.get_object_reader(
+            self, container, object_name), start, length)
+
+    def check_reads(self):
+        """No object was opened, and no part of one read, twice."""
+        assert set(self.opened.values()) == {1}
+        ranges = sorted(self.ranges)
+        for one, other in zip(ranges, ranges[1:]):
+            assert one[0] != other[0] or one[2] <= other[1]
+
+
 @contextlib.contextmanager
 def small_limits():
     """Every limit so small that these volumes reach it."""
@@ -106,7 +136,17 @@ def small_limits():
                 (restore_module, '_ZERO_STEP_BYTES', 3 * BLOCK),
                 (digest_spool, '_BATCH_DIGESTS', 6),
                 (digest_table, '_BATCH_DIGESTS', 4),
-                (digest_table, '_READ_BYTES', 300)):
+                (digest_table, '_READ_BYTES', 300),
+                (extents, '_PACK_BYTES', 4 * BLOCK),
+                (fetch_pack, '_RUN_BYTES', 5 * BLOCK),
+                (fetch_pack, '_LARGEST_GAP_BYTES', 300),
+                (fetch_pack, '_SHORTEST_COPIED_BYTES', 2 * BLOCK),
+                (fetch_pack, '_ZERO_BLOCKS', 7),
+                (store_pack, '_HOLE_BLOCKS', 7),
+                (table_v2, '_BATCH_DIGESTS', 4),
+                (table_v2, '_READ_BYTES', 300),
+                (manifest_v2, '_BATCH_RECORDS', 3),
+                (lines, '_READ_BYTES', 100)):
             assert hasattr(module, name)
             stack.enter_context(mock.patch.object(module, name, value))
         stack.enter_context(mock.patch.object(
@@ -124,6 +164,7 @@ def check_restores(driver, backup, expected):
         file = harness.CountingFile(target)
         backup.status = 'restoring'
         driver.opened.clear()
+        driver.ranges.clear()
         summary = driver.restore(backup, 'target', file, is_new)
         backup.status = 'available'
         assert summary.volume_bytes == size
@@ -133,13 +174,13 @@ def check_restores(driver, backup, expected):
         writes = sorted(file.writes)
         assert all(one[0] + one[1] <= other[0]
                    for one, other in zip(writes, writes[1:]))
-        assert set(driver.opened.values()) == {1}
+        driver.check_reads()
 
 
 @given(st.integers(1, LARGEST), st.lists(GENERATIONS, min_size=1,
                                          max_size=8))
 def test_every_point_of_a_chain_restores_to_what_it_was(size, generations):
-    driver = harness.attach(harness.CountingDriver(None, CHUNK, BLOCK))
+    driver = harness.attach(RangesDriver(None, CHUNK, BLOCK))
     volume = bytes(size)
     points = []
     with small_limits():
@@ -154,7 +195,8 @@ def test_every_point_of_a_chain_restores_to_what_it_was(size, generations):
             support.override(
                 compression_algorithm=generation['compression'],
                 merge_gap_bytes=generation['merge_gap'],
-                executor=generation['executor'])
+                executor=generation['executor'],
+                format_version=generation['format'])
             with opened(volume, generation['sparse']) as file:
                 backup = harness.back_up(
                     driver, f'backup {number}', file,

@@ -26,9 +26,10 @@ from tests.corruption.chains import never_wrong
 SHARES = {'data': 1500, 'digest table': 400, 'manifest': 400, 'record': 200}
 
 
-@pytest.fixture(params=chains.CODECS)
+@pytest.fixture(params=chains.FORMATS, ids='-'.join)
 def chain(request, conf):
-    return chains.make(request.param)
+    version, codec = request.param
+    return chains.make(codec, version=version)
 
 
 @pytest.mark.parametrize('kind', chains.KINDS)

@@ -70,4 +70,4 @@ def test_what_a_host_does_unless_it_says_otherwise():
     assert plain.translate(error) is error
     plain.put_metadata('v', '{}')
     plain.progress('backup', 1, 2)
-    plain.finished('backup', BackupSummary(1, 2, 3, 4, '', ''))
+    plain.finished('backup', BackupSummary(1, 2, 3, 4, '', '', ''))

@@ -23,6 +23,7 @@ WARNING.
 
 import contextlib
 import functools
+import io
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -173,18 +174,36 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
                           extra_metadata: Any = None
                           ) -> contextlib.AbstractContextManager[
                               streams.RangeReader]:
+        return self._reader(container, object_name)
+
+    def get_range_reader(self, container: str, object_name: str, start: int,
+                         length: int, extra_metadata: Any = None
+                         ) -> contextlib.AbstractContextManager[
+                             streams.RangeReader]:
+        return self._reader(container, object_name, start, length)
+
+    def _reader(self, container: str, object_name: str, start: int = 0,
+                length: int | None = None
+                ) -> contextlib.AbstractContextManager[streams.RangeReader]:
         _check_names(container, object_name)
 
-        def get(start: int) -> tuple[Any, int]:
+        def get(wanted: str | None) -> tuple[Any, int]:
             arguments = self._client.key_arguments()
-            if start:
-                arguments['Range'] = f'bytes={start}-'
-            answer = self._client.request(
-                'get_object', Bucket=container, Key=object_name, **arguments)
+            if wanted:
+                arguments['Range'] = wanted
+            try:
+                answer = self._client.request(
+                    'get_object', Bucket=container, Key=object_name,
+                    **arguments)
+            except classify.client_error() as exc:
+                if not wanted or classify.status(exc) != 416:
+                    raise
+                return io.BytesIO(), 0  # it begins beyond the end
             return answer['Body'], answer['ContentLength']
 
         return contextlib.closing(streams.RangeReader(
-            get, functools.partial(classified, container, object_name)))
+            get, functools.partial(classified, container, object_name),
+            start, length))
 
     def delete_object(self, container: str, object_name: str) -> None:
         _check_names(container, object_name)

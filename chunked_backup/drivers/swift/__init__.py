@@ -28,6 +28,7 @@ logger stays at WARNING.
 import contextlib
 import functools
 import importlib
+import io
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,7 @@ from chunked_backup import opts
 from chunked_backup.drivers import streams
 from chunked_backup.drivers.swift.account import Account
 from chunked_backup.drivers.swift.classify import classified
+from chunked_backup.drivers.swift.classify import client_exception
 from chunked_backup.drivers.swift.classify import replacing_nothing
 from chunked_backup.drivers.swift.objects import Objects
 from chunked_backup.drivers.swift.objects import check_names
@@ -156,19 +158,36 @@ class SwiftBackupDriver(driver.ChunkedBackupDriver):
                           extra_metadata: Any = None
                           ) -> contextlib.AbstractContextManager[
                               streams.RangeReader]:
+        return self._reader(container, object_name)
+
+    def get_range_reader(self, container: str, object_name: str, start: int,
+                         length: int, extra_metadata: Any = None
+                         ) -> contextlib.AbstractContextManager[
+                             streams.RangeReader]:
+        return self._reader(container, object_name, start, length)
+
+    def _reader(self, container: str, object_name: str, start: int = 0,
+                length: int | None = None
+                ) -> contextlib.AbstractContextManager[streams.RangeReader]:
         check_names(container, object_name)
 
-        def get(start: int) -> tuple[Any, int]:
-            headers = {'Range': f'bytes={start}-'} if start else {}
-            connection, (answer, body) = self._account.hold(
-                lambda connection: connection.get_object(
-                    container, object_name, resp_chunk_size=1 << 20,
-                    headers=headers))
-            length = int(answer['content-length'])
-            return _Body(self._account, connection, body, length), length
+        def get(wanted: str | None) -> tuple[Any, int]:
+            headers = {'Range': wanted} if wanted else {}
+            try:
+                connection, (answer, body) = self._account.hold(
+                    lambda connection: connection.get_object(
+                        container, object_name, resp_chunk_size=1 << 20,
+                        headers=headers))
+            except client_exception() as exc:
+                if not wanted or exc.http_status != 416:
+                    raise
+                return io.BytesIO(), 0  # it begins beyond the end
+            count = int(answer['content-length'])
+            return _Body(self._account, connection, body, count), count
 
         return contextlib.closing(streams.RangeReader(
-            get, functools.partial(classified, container, object_name)))
+            get, functools.partial(classified, container, object_name),
+            start, length))
 
     def delete_object(self, container: str, object_name: str) -> None:
         self._objects.delete(container, object_name)

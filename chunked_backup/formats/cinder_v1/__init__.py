@@ -29,4 +29,7 @@ from chunked_backup.formats.cinder_v1 import digest_table
 from chunked_backup.formats.cinder_v1 import manifest
 from chunked_backup.formats.cinder_v1.version import VERSION
 
-__all__ = ['VERSION', 'digest_table', 'manifest']
+__all__ = ['PACKED', 'VERSION', 'digest_table', 'manifest']
+
+#: Whether an object can hold several extents.
+PACKED = False

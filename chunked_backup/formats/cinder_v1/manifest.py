@@ -20,7 +20,7 @@ import array
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from chunked_backup import errors
 from chunked_backup.blocks import codecs
@@ -123,7 +123,8 @@ def serialize(manifest: Manifest) -> Iterator[bytes]:
         yield text.encode()
         return
     yield (before + '\n  "objects": [').encode()
-    yield from _joined(_serialize_entries(manifest.objects))
+    yield from _joined(_serialize_entries(
+        cast(ObjectList, manifest.objects)))
     yield ('\n  ]' + after).encode()
 
 

@@ -63,7 +63,7 @@ def check(driver: Any, share: float = 0.0) -> Iterator[Finding]:
     trees = TreeService(driver)
     for (catalogue, naming), check_one in zip(kinds(driver), (
             lambda backup: driver.check_backup(
-                backup, lambda stored: random.random() < share),
+                backup, lambda name: random.random() < share),
             lambda backup: trees.check(
                 backup, lambda: random.random() < share))):
         prefixes = set()

@@ -102,6 +102,7 @@ class StandaloneHost(host.Host):
         backup.volume_bytes = summary.volume_bytes
         backup.changed_bytes = summary.changed_bytes
         backup.stored_bytes = summary.stored_bytes
+        backup.format_version = summary.format_version
         backup.manifest_sha256 = summary.manifest_sha256
         backup.digest_table_sha256 = summary.digest_table_sha256
         if self._has_shown:

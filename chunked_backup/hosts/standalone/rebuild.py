@@ -169,7 +169,8 @@ class _Volumes(_Rebuilding[Backup]):
             parent_id=record.parent_id, status=Status.AVAILABLE,
             created_at=record.created_at, display_name=record.name,
             display_description=record.description, container=container,
-            service_metadata=prefix, object_count=len(manifest.objects),
+            service_metadata=prefix, format_version=manifest.version,
+            object_count=len(manifest.objects),
             changed_bytes=sum(stored.length for stored in manifest.objects))
 
     def check(self, backup: Backup) -> None:

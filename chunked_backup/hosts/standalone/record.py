@@ -85,6 +85,7 @@ class Backup(Record):
     :param volume_bytes: the size of the volume.
     :param changed_bytes: how much of the volume its own objects hold.
     :param stored_bytes: how much its data objects take.
+    :param format_version: of its objects; None where nobody has looked.
     """
 
     volume_id: str
@@ -99,6 +100,7 @@ class Backup(Record):
     changed_bytes: int | None = None
     stored_bytes: int | None = None
     digest_table_sha256: str | None = None
+    format_version: str | None = None
 
     def __getitem__(self, key: str) -> Any:
         return getattr(self, key)

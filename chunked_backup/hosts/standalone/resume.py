@@ -75,6 +75,7 @@ def adopt(driver: Any, backup: Backup) -> bool:
         chain = chains.open_chain(driver.host.chain(backup.to_record()),
                                   open_store, spool)
     objects = chain.levels[0].manifest.objects
+    backup.format_version = chain.levels[0].manifest.version
     backup.status = Status.AVAILABLE
     backup.volume_bytes = chain.volume_bytes
     backup.object_count = len(objects)

@@ -93,6 +93,40 @@ def skipping_is_reading_without_the_bytes(scratch: Scratch) -> None:
 
 
 @promise
+def a_range_is_that_part_of_the_object(scratch: Scratch) -> None:
+    """A reader of a range gives just those bytes, fewer or none where the
+    object ends before, and may skip as any other; of an object that does not
+    exist there is no range."""
+    data = noise(600_000)
+    name = scratch.name('-00001')
+    scratch.write(name, data)
+    for start, length in ((0, 1), (0, 1000), (7, 300_000), (599_990, 10),
+                          (599_990, 11), (300_000, 1 << 40), (600_000, 5),
+                          (700_000, 1)):
+        with _range(scratch, name, start, length) as reader:
+            require(_read_exactly(reader, 600_000)
+                    == data[start:start + length],
+                    f'{length} bytes from {start}')
+    with _range(scratch, name, 1000, 500_000) as reader:
+        if hasattr(reader, 'skip'):
+            reader.skip(400_000)
+            require(_read_exactly(reader, 200_000)
+                    == data[401_000:501_000], 'after a skip')
+    with _range(scratch, name, 10, 5) as reader:
+        require(bytes(reader.read()) == data[10:15], 'read()')
+    require_raises(errors.ObjectNotFound, lambda: _range(
+        scratch, scratch.name('-00002'), 1, 1).__enter__().read(1))
+
+
+def _range(scratch: Scratch, name: str, start: int, length: int
+           ) -> contextlib.AbstractContextManager[Any]:
+    opened: contextlib.AbstractContextManager[Any] = (
+        scratch.driver.get_range_reader(scratch.container, name, start,
+                                        length))
+    return opened
+
+
+@promise
 def a_reader_may_be_left_early(scratch: Scratch) -> None:
     """Leaving a reader before the end of its object, normally or by an
     exception, does no harm to later ones."""

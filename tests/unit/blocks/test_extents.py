@@ -114,3 +114,51 @@ def test_the_longest_extent_is_whole_blocks():
     block = 3 * (100 << 20)
     assert extents.longest_extent_bytes(1 << 40, 4 * block, block,
                                         10_000) == block
+
+
+def packs(*regions, pack=8, extent=3):
+    return list(extents.plan_packs(regions, pack * BLOCK, extent * BLOCK,
+                                   BLOCK))
+
+
+def blocks(*starts_and_counts):
+    return [Extent(start * BLOCK, count * BLOCK)
+            for start, count in starts_and_counts]
+
+
+def test_no_regions_give_no_packs():
+    assert packs() == []
+
+
+def test_far_regions_share_a_pack_until_it_is_full():
+    far = [Region(10 * number * BLOCK, (10 * number + 3) * BLOCK)
+           for number in range(5)]
+    assert packs(*far) == [blocks((0, 3), (10, 3)), blocks((20, 3), (30, 3)),
+                           blocks((40, 3))]
+
+
+def test_a_long_region_becomes_several_extents():
+    assert packs(Region(0, 10 * BLOCK + 1)) == [
+        blocks((0, 3), (3, 3)),
+        [*blocks((6, 3)), Extent(9 * BLOCK, BLOCK + 1)]]
+
+
+def test_zeros_of_any_length_fill_no_pack():
+    hole = Region(BLOCK, 1000 * BLOCK, zero=True)
+    assert packs(Region(0, BLOCK), hole,
+                 Region(1000 * BLOCK, 1007 * BLOCK), pack=8, extent=8) == [
+        [Extent(0, BLOCK), Extent(BLOCK, 999 * BLOCK, True),
+         Extent(1000 * BLOCK, 7 * BLOCK)]]
+
+
+def test_a_part_of_a_block_is_no_hole():
+    assert packs(Region(0, 5 * BLOCK + 9, zero=True)) == [
+        [Extent(0, 5 * BLOCK, True), Extent(5 * BLOCK, 9)]]
+    assert packs(Region(0, 9, zero=True)) == [[Extent(0, 9)]]
+
+
+@pytest.mark.parametrize('chunk, block, longest', [
+    (1 << 30, 32768, 16 << 20), (1 << 20, 32768, 1 << 20),
+    (1 << 30, 7 << 20, 14 << 20), (1 << 30, 100 << 20, 100 << 20)])
+def test_how_much_an_object_of_an_incremental_holds(chunk, block, longest):
+    assert extents.longest_pack_bytes(chunk, block) == longest

@@ -11,6 +11,7 @@
 # under the License.
 
 from chunked_backup.blocks.plan import Fetch, plan_restore
+from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredObject
 
 
@@ -42,6 +43,32 @@ def test_only_what_is_wanted_is_fetched():
     plan = plan_restore([objects], [(2, 4), (6, 8), (25, 40)])
     assert plan == ([Fetch(0, objects[0], [(2, 4), (6, 8)]),
                      Fetch(0, objects[2], [(25, 30)])], [(30, 40)])
+
+
+def extent(start, end, name='an object'):
+    return PackedExtent(name, start, end - start, 'zlib', start, 1, b'')
+
+
+def test_the_extents_of_one_object_are_one_fetch():
+    extents = [extent(0, 10), extent(10, 20), extent(20, 30, None),
+               extent(30, 40), extent(40, 50, 'another'),
+               extent(60, 70, None)]
+    assert plan_restore([extents], [(0, 45), (62, 64)]) == ([
+        Fetch(0, extents[0], [(0, 20), (30, 40)]),
+        Fetch(0, extents[2], [(20, 30), (62, 64)]),
+        Fetch(0, extents[4], [(40, 45)])], [])
+
+
+def test_extents_of_two_levels_are_two_fetches():
+    newer, older = extent(5, 10), extent(0, 20)
+    assert plan_restore([[newer], [older]], [(0, 20)]).fetches == [
+        Fetch(1, older, [(0, 5), (10, 20)]), Fetch(0, newer, [(5, 10)])]
+
+
+def test_objects_of_one_name_are_as_many_fetches():
+    """Format 1.0.0 does not forbid it."""
+    objects = [stored(0, 10), stored(10, 20)]
+    assert len(plan_restore([objects], [(0, 20)]).fetches) == 2
 
 
 def test_what_nobody_provides_is_missing():

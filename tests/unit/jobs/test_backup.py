@@ -32,8 +32,9 @@ TEXT = b'some text that repeats, ' * (12 * CHUNK // 24)
 EXECUTORS = pytest.mark.parametrize('executor', ['serial', 'threads'])
 
 
-@pytest.fixture
-def driver():
+@pytest.fixture(params=['1.0.0', '2.0.0'])
+def driver(request, conf):
+    support.override(format_version=request.param)
     return harness.memory_driver()
 
 
@@ -99,7 +100,7 @@ def test_a_long_object_is_stored_raw_too(driver, monkeypatch, executor,
     # 10: the samples promise what the object does not keep.
     monkeypatch.setattr(store_extent, '_WORTHWHILE', worthwhile)
     monkeypatch.setattr(monitor, 'POLL_INTERVAL_S', 0)
-    support.override(executor=executor)
+    support.override(executor=executor, format_version='1.0.0')
     backup = harness.back_up(driver, 'full', TEXT[:CHUNK] + RANDOM[:CHUNK])
     text, noise = data_objects(driver, backup)
     assert (text.compression, noise.compression) == ('zlib', 'none')
@@ -109,7 +110,7 @@ def test_a_long_object_is_stored_raw_too(driver, monkeypatch, executor,
 
 
 def test_a_spelling_is_recorded_as_configured(driver):
-    support.override(compression_algorithm='gzip')
+    support.override(compression_algorithm='gzip', format_version='1.0.0')
     backup = harness.back_up(driver, 'full', TEXT[:CHUNK])
     assert data_objects(driver, backup)[0].compression == 'gzip'
 
@@ -131,7 +132,7 @@ def test_an_incremental_of_the_same_volume_stores_nothing(driver):
                (17 * BLOCK, 4 * BLOCK)])])
 def test_an_incremental_stores_the_changed_blocks_and_merges_near_ones(
         driver, gap, ranges):
-    support.override(merge_gap_bytes=gap)
+    support.override(merge_gap_bytes=gap, format_version='1.0.0')
     harness.back_up(driver, 'full', RANDOM)
     volume = bytearray(RANDOM)
     for block in (1, 4, 20):
@@ -150,7 +151,7 @@ def test_zero_objects_are_made_once_for_each_size(driver, tmp_path,
     monkeypatch.setattr(
         store_extent._ZeroObjects, '_make', lambda self, length: (
             made.append(length), make(self, length))[1])
-    support.override(compression_algorithm='none')
+    support.override(compression_algorithm='none', format_version='1.0.0')
     driver.sha_block_size_bytes = 4096
     driver.chunk_size_bytes = 8 * 4096
     with open(tmp_path / 'volume', 'w+b') as volume_file:

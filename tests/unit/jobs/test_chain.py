@@ -27,7 +27,8 @@ BLOCK, CHUNK = support.BLOCK, support.CHUNK
 
 
 @pytest.fixture
-def driver():
+def driver(conf):
+    support.override(format_version='1.0.0')
     return harness.memory_driver()
 
 

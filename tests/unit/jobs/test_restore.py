@@ -30,8 +30,9 @@ TARGETS = pytest.mark.parametrize('target, is_new', [
     ids=['new', 'zeroed', 'dirty'])
 
 
-@pytest.fixture
-def driver():
+@pytest.fixture(params=['1.0.0', '2.0.0'])
+def driver(request, conf):
+    support.override(format_version=request.param)
     return harness.attach(harness.CountingDriver(None, CHUNK, BLOCK))
 
 
@@ -45,8 +46,7 @@ def restore_file(driver, backup, volume_file, is_new=True, **keywords):
 
 
 def data_names(driver, backup):
-    return [stored.name
-            for stored in harness.manifest_of(driver, backup).objects]
+    return list(harness.manifest_of(driver, backup).objects.names())
 
 
 @EXECUTORS

@@ -19,6 +19,7 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup.store.reader import Reader
+from chunked_backup.store.reader import open_part
 from chunked_backup.store.retry import RetryPolicy
 
 POLICY = RetryPolicy(3, 0, lambda wait_s: None)
@@ -195,3 +196,40 @@ def test_a_missing_object_is_told_when_it_is_opened():
 
     with pytest.raises(errors.ObjectNotFound):
         Reader(missing, POLICY).open()
+
+
+@pytest.mark.parametrize('kind', [Whole, Sized, Skipping])
+@pytest.mark.parametrize('start, length', [
+    (0, 5), (3, 4), (0, 100), (8, 4), (10, 1), (12, 3)])
+def test_a_part_is_that_part(kind, start, length):
+    data = b'0123456789'
+
+    def opened():
+        return open_part(contextlib.nullcontext(kind(data)), start, length)
+
+    with opened() as part:
+        assert part.read() == data[start:start + length]
+        assert part.read(3) == b''
+    reader = Reader(opened, POLICY)
+    assert reader.read(2) == data[start:start + length][:2]
+    assert reader.skip(1)
+    rest = b''.join(iter(lambda: reader.read(2), b''))
+    assert rest == data[start:start + length][3:]
+    if kind is Skipping:
+        assert reader.read_bytes == len(data[start:start + length][:2] + rest)
+
+
+def test_a_part_is_read_on_where_it_broke_off():
+    class Broken(Sized):
+        reads = 0
+
+        def read(self, size):
+            Broken.reads += 1
+            if Broken.reads == 2:
+                raise errors.TransientDriverError(
+                    container='c', object_name='o', reason='gone')
+            return super().read(size)
+
+    reader = Reader(lambda: open_part(contextlib.nullcontext(
+        Broken(b'0123456789')), 2, 6), POLICY)
+    assert [reader.read(2) for _ in range(4)] == [b'23', b'45', b'67', b'']

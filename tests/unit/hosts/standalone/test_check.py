@@ -22,9 +22,9 @@ from tests import support
 from tests.corruption import chains
 
 
-@pytest.fixture
-def chain(conf):
-    return chains.make('zlib')
+@pytest.fixture(params=['1.0.0', '2.0.0'])
+def chain(request, conf):
+    return chains.make('zlib', version=request.param)
 
 
 def found(service, share=0.0):

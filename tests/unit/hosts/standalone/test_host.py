@@ -60,12 +60,13 @@ def test_a_restore_is_known_to_this_process_alone(host, stored, status):
 
 def test_a_finished_backup_is_available(host):
     backup = Backup('a', 'v')
-    host.finished(backup, BackupSummary(1, 20, 3, 4, 'm', 't'))
+    host.finished(backup, BackupSummary(1, 20, 3, 4, 'm', 't', '2.0.0'))
     saved = host.catalogue.load('a')
     assert saved == backup and saved.status == 'available'
     assert (saved.volume_bytes, saved.changed_bytes, saved.stored_bytes,
-            saved.manifest_sha256, saved.digest_table_sha256) == (
-        20, 3, 4, 'm', 't')
+            saved.manifest_sha256, saved.digest_table_sha256,
+            saved.format_version) == (
+        20, 3, 4, 'm', 't', '2.0.0')
 
 
 def test_progress_goes_to_whoever_wants_it(memory_driver):
@@ -87,7 +88,7 @@ def test_a_long_backup_shows_that_it_is_alive(memory_driver, monkeypatch):
     assert standalone.catalogue.signs_of_life() == []
     standalone.progress(writing, 1, 2)
     assert standalone.catalogue.signs_of_life() == ['1']
-    standalone.finished(writing, BackupSummary(1, 1, 1, 1, '', ''))
+    standalone.finished(writing, BackupSummary(1, 1, 1, 1, '', '', ''))
     assert standalone.catalogue.signs_of_life() == []
     assert standalone.catalogue.ids() == ['1']
 

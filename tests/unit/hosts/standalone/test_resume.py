@@ -138,8 +138,7 @@ def test_an_incremental_goes_on(stores, volume, dead):
     with volume.open('r+b') as file:
         for chunk in range(5):
             file.seek(chunk * CHUNK)
-            file.write(b'changed')
-    support.override(merge_gap_bytes=0)
+            file.write(b'changed.' * (CHUNK // 8))
     backup = killed(stores, volume, 3, incremental=True)
     service = service_of(stores)
     done = service.resume(service.find(backup.id))

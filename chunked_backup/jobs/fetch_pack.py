@@ -1,0 +1,298 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Extents come back from objects that hold several of them.
+
+The extents that are needed of one object are read in runs: those that lie
+near each other by one request, up to some MiB. Runs are independent, so the
+io workers bring several at a time, of one object, too; each extent is
+fetched, decoded, checked and written before the next.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, cast
+
+from chunked_backup import errors
+from chunked_backup.blocks import codecs
+from chunked_backup.blocks import digests
+from chunked_backup.blocks.plan import Fetch
+from chunked_backup.endpoints.sink import VolumeSink
+from chunked_backup.flow.buffers import BufferPool
+from chunked_backup.flow.monitor import Monitor
+from chunked_backup.formats import names
+from chunked_backup.formats.volume_v2.manifest import ObjectList
+from chunked_backup.jobs.chain import Chain
+from chunked_backup.jobs.chain import Level
+from chunked_backup.jobs.checked_sink import CheckedSink
+from chunked_backup.jobs.checked_sink import Ranges
+from chunked_backup.jobs.faults import Faults
+from chunked_backup.jobs.settings import piece_bytes
+from chunked_backup.model import PackedExtent
+from chunked_backup.store.place import prefix_of
+from chunked_backup.store.reader import Reader
+
+# A request costs what reading this much more costs, and one is long enough
+# that its own cost does not count.
+_LARGEST_GAP_BYTES = 256 << 10
+_RUN_BYTES = 8 << 20
+# Longer ones are worth a copy to where they can be written from directly.
+_SHORTEST_COPIED_BYTES = 256 << 10
+_ZERO_BLOCKS = 131072
+
+
+class Run(NamedTuple):
+    """Extents of one object that lie near each other.
+
+    :param level: index into the chain.
+    :param wanted: each with the ranges of the volume that are needed of it.
+    :param to_end: whether the object ends with the last of them.
+    """
+
+    level: int
+    wanted: list[tuple[PackedExtent, Ranges]]
+    to_end: bool
+
+    @property
+    def start(self) -> int:
+        """Where in the object the first of them begins."""
+        return self.wanted[0][0].start
+
+    @property
+    def end(self) -> int:
+        """Where in the object the last of them ends."""
+        last = self.wanted[-1][0]
+        return last.start + last.stored_bytes
+
+
+class PackFetcher:
+    """Fetches runs. ``fetch`` may run in several threads at once.
+
+    :param faults: is told of damage.
+    :param thorough: check all of each extent, not only what is needed.
+    """
+
+    def __init__(self, chain: Chain, sink: VolumeSink, monitor: Monitor,
+                 faults: Faults, thorough: bool) -> None:
+        self._chain = chain
+        self._checked = CheckedSink(sink, chain.digests,
+                                    chain.block_size_bytes, monitor, faults)
+        self._monitor = monitor
+        self._faults = faults
+        # Only a digest that covers all of an extent can be checked then.
+        self._whole = thorough or not len(chain.digests)
+        self._thorough = thorough
+        self._buffers = BufferPool(piece_bytes(chain.block_size_bytes))
+
+    def runs(self, fetch: Fetch) -> Iterator[Run]:
+        """What ``fetch`` is to be called with to have one object fetched."""
+        level = self._chain.levels[fetch.level]
+        objects = cast(ObjectList, level.manifest.objects)
+        wanted: list[tuple[PackedExtent, Ranges]] = []
+        for extent, parts in self._wanted(objects, fetch):
+            if wanted and not self._fits(wanted, extent):
+                yield Run(fetch.level, wanted, False)
+                wanted = []
+            wanted.append((extent, parts))
+        yield Run(fetch.level, wanted,
+                  objects.ends_object(wanted[-1][0]))
+
+    @staticmethod
+    def _fits(wanted: list[tuple[PackedExtent, Ranges]],
+              extent: PackedExtent) -> bool:
+        first, last = wanted[0][0], wanted[-1][0]
+        end = extent.start + extent.stored_bytes
+        return (end - first.start <= _RUN_BYTES and extent.start - last.start
+                - last.stored_bytes <= _LARGEST_GAP_BYTES)
+
+    def _wanted(self, objects: ObjectList, fetch: Fetch
+                ) -> Iterator[tuple[PackedExtent, Ranges]]:
+        """The extents in which the ranges lie, and of one that is stored as
+        it is no more than those."""
+        pending: PackedExtent | None = None
+        parts: Ranges = []
+        for low, high in fetch.ranges:
+            for extent in objects.within(low, high):
+                if extent.name != fetch.stored.name:
+                    continue
+                part = max(low, extent.offset), min(high, extent.end)
+                if pending is not None and pending.offset == extent.offset:
+                    parts.append(part)
+                    continue
+                if pending is not None:
+                    yield from self._needed(pending, parts)
+                pending, parts = extent, [part]
+        if pending is not None:
+            yield from self._needed(pending, parts)
+
+    def _needed(self, extent: PackedExtent, parts: Ranges
+                ) -> Iterator[tuple[PackedExtent, Ranges]]:
+        if extent.compression != codecs.NONE or self._whole or (
+                extent.name is None):
+            yield extent, parts
+            return
+        for low, high in parts:
+            yield _part_of(extent, low, high), [(low, high)]
+
+    def fetch(self, run: Run) -> None:
+        """Bring the extents of a run into the sink.
+
+        :raises CorruptObject: the object is missing or not what was
+            recorded.
+        """
+        transfer = _Transfer(self._chain.levels[run.level], run)
+        if run.wanted[0][0].name is None:
+            for extent, parts in run.wanted:
+                self._bring_zeros(transfer, parts)
+            return
+        try:
+            with self._faults.of_object(transfer.corrupt):
+                self._read(transfer)
+        except errors.CorruptObject as exc:
+            if not self._faults.salvage:
+                raise
+            # Nothing from here on can be had from this run.
+            for _, parts in transfer.remaining():
+                self._checked.give_up(parts, exc)
+
+    def _read(self, transfer: '_Transfer') -> None:
+        run = transfer.run
+        more = int(run.to_end)
+        with transfer.level.store.reader(
+                transfer.name, run.start,
+                run.end - run.start + more) as reader:
+            position = run.start
+            for extent, parts in run.wanted:
+                self._monitor.check()
+                _pass(reader, extent.start - position)
+                stored = _take(reader, extent.stored_bytes)
+                position = extent.start + extent.stored_bytes
+                if len(stored) < extent.stored_bytes:
+                    raise transfer.corrupt(
+                        'it is cut short: it should have '
+                        f'{position} bytes or more')
+                self._bring(transfer, extent, parts, stored)
+                transfer.done += 1
+            if more and reader.read(1):
+                raise transfer.corrupt(
+                    f'it holds more than the {run.end} bytes recorded')
+
+    def _bring(self, transfer: '_Transfer', extent: PackedExtent,
+               parts: Ranges, stored: bytes) -> None:
+        try:
+            plain = self._decode(transfer, extent, stored)
+            if not len(self._chain.digests):
+                self._check_digest(transfer, extent, plain)
+        except errors.CorruptObject as exc:
+            self._checked.give_up(parts, exc)
+            return
+        self._write(transfer, extent, parts, memoryview(plain))
+        if self._thorough:  # what is not needed of it, too
+            self._check_digest(transfer, extent, plain)
+
+    def _write(self, transfer: '_Transfer', extent: PackedExtent,
+               parts: Ranges, data: memoryview) -> None:
+        if len(data) < _SHORTEST_COPIED_BYTES:
+            self._checked.write(extent.offset, data, parts, transfer.corrupt)
+            return
+        with self._buffers.borrow() as buffer:
+            if len(data) <= len(buffer):
+                buffer[:len(data)] = data
+                data = buffer[:len(data)]
+            self._checked.write(extent.offset, data, parts, transfer.corrupt)
+
+    @staticmethod
+    def _decode(transfer: '_Transfer', extent: PackedExtent,
+                stored: bytes) -> bytes:
+        if extent.compression == codecs.NONE:
+            return stored
+        try:
+            plain = codecs.decompress(extent.compression, stored,
+                                      extent.length)
+        except codecs.DecodeError as exc:
+            raise transfer.corrupt(str(exc)) from exc
+        if len(plain) != extent.length:
+            raise transfer.corrupt(
+                f'an extent of it holds {len(plain)} bytes or more, recorded '
+                f'are {extent.length}')
+        return plain
+
+    @staticmethod
+    def _check_digest(transfer: '_Transfer', extent: PackedExtent,
+                      plain: bytes) -> None:
+        found = digests.extent_digest(extent.offset, digests.hash_blocks(
+            memoryview(plain), transfer.block_size_bytes))
+        if found != extent.digest:
+            raise transfer.corrupt(
+                f'the digest of an extent of it is {found.hex()}, recorded '
+                f'is {extent.digest.hex()}')
+
+    def _bring_zeros(self, transfer: '_Transfer', parts: Ranges) -> None:
+        step = _ZERO_BLOCKS * self._chain.block_size_bytes
+        for low, high in parts:
+            for start in range(low, high, step):
+                self._monitor.check()
+                self._checked.zero(start, min(start + step, high),
+                                   transfer.corrupt)
+
+
+class _Transfer:
+    """The way of one run.
+
+    :ivar done: how many of its extents are in the sink.
+    """
+
+    def __init__(self, level: Level, run: Run) -> None:
+        self.level = level
+        self.run = run
+        self.done = 0
+        self.name = run.wanted[0][0].name or ''
+        self.block_size_bytes = level.manifest.block_size_bytes or 1
+
+    def remaining(self) -> list[tuple[PackedExtent, Ranges]]:
+        return self.run.wanted[self.done:]
+
+    def corrupt(self, reason: str,
+                offset: int | None = None) -> errors.CorruptObject:
+        if offset is None:
+            extent, parts = (self.remaining() or self.run.wanted[-1:])[0]
+            offset = parts[0][0]
+        return errors.CorruptObject(
+            backup_id=self.level.record.id,
+            object_name=self.name or names.manifest(
+                prefix_of(self.level.record)),
+            offset=offset, reason=reason)
+
+
+def _part_of(extent: PackedExtent, low: int, high: int) -> PackedExtent:
+    """The part of an extent, stored as it is, that lies there."""
+    return extent._replace(offset=low, length=high - low,
+                           start=extent.start + low - extent.offset,
+                           stored_bytes=high - low)
+
+
+def _pass(reader: Reader, count: int) -> None:
+    """Leave out what lies between two extents."""
+    if count and not reader.skip(count):
+        _take(reader, count)
+
+
+def _take(reader: Reader, count: int) -> bytes:
+    """``count`` bytes, or all there are."""
+    data = reader.read(count)
+    if len(data) == count:
+        return data
+    parts = [data]
+    left = count - len(data)
+    while left and parts[-1]:
+        parts.append(reader.read(left))
+        left -= len(parts[-1])
+    return b''.join(parts)

@@ -1,0 +1,274 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Several extents of a volume become one object.
+
+Runs on the io workers, several objects at a time. The extents are read about
+1 MiB at a time, and hashed on another thread while they are compressed; each
+is compressed by itself and is no longer than that, so what does not shrink is
+found out without a second read, and stored as it is.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from chunked_backup import errors
+from chunked_backup.blocks import codecs
+from chunked_backup.blocks import digests
+from chunked_backup.blocks.extents import longest_extent_bytes
+from chunked_backup.blocks.extents import longest_pack_bytes
+from chunked_backup.blocks.extents import plan_packs
+from chunked_backup.endpoints.source import VolumeSource
+from chunked_backup.flow import native
+from chunked_backup.flow.buffers import BufferPool
+from chunked_backup.flow.executors import Executor
+from chunked_backup.flow.monitor import Monitor
+from chunked_backup.formats import names
+from chunked_backup.jobs.digest_spool import DigestSpool
+from chunked_backup.jobs.settings import Settings
+from chunked_backup.jobs.settings import piece_bytes
+from chunked_backup.model import Extent
+from chunked_backup.model import PackedExtent
+from chunked_backup.model import Region
+from chunked_backup.model import StoredPack
+from chunked_backup.store.object_store import ObjectStore
+from chunked_backup.store.reader import Reader
+
+# The digests of a hole are made 4 GiB of 32 KiB blocks at a time.
+_HOLE_BLOCKS = 131072
+_NO_DIGEST = bytes(16)
+_CODECS = {codecs.ZLIB[1]: codecs.ZLIB[0], codecs.BZ2[1]: codecs.BZ2[0]}
+
+
+class _Empty(Exception):
+    """Everything was zeros; there is no object to store."""
+
+
+class _Differs(Exception):
+    """An object does not hold what would be written now."""
+
+
+class _Loaded(NamedTuple):
+    """An extent and its bytes; ``data`` is None for a hole."""
+
+    extent: Extent
+    data: memoryview | None
+
+
+class PackWriter:
+    """Stores packs of extents. ``store`` may run in several threads at once.
+
+    :param spool: takes the digests of what is stored.
+    :param counted: whether storing is what the progress counts.
+    :param present: the objects that an earlier run has stored. Each is kept
+        if it is, to the byte, what would be stored now.
+    """
+
+    def __init__(self, store: ObjectStore, source: VolumeSource,
+                 spool: DigestSpool, settings: Settings, monitor: Monitor,
+                 cpu: Executor, counted: bool,
+                 present: Collection[str] = ()) -> None:
+        self._store = store
+        self._source = source
+        self._spool = spool
+        self._settings = settings
+        self._block_size = settings.block_size_bytes
+        self._compression = _CODECS.get(settings.compression,
+                                        settings.compression)
+        self._monitor = monitor
+        self._cpu = cpu
+        self._counted = counted
+        self._present = present
+        self.buffers = BufferPool(piece_bytes(self._block_size))
+
+    def units(self, prefix: str, regions: Iterable[Region]
+              ) -> Iterator[tuple[str, int, list[Extent]]]:
+        """What ``store`` is to be called with to have regions stored."""
+        settings = self._settings
+        if self._counted:
+            pack_bytes = longest_extent_bytes(
+                self._source.size_bytes, settings.chunk_size_bytes,
+                self._block_size, settings.parallelism)
+        else:
+            pack_bytes = longest_pack_bytes(settings.chunk_size_bytes,
+                                            self._block_size)
+        packs = plan_packs(regions, pack_bytes,
+                           min(self.buffers.buffer_bytes, pack_bytes),
+                           self._block_size)
+        for number, extents in enumerate(packs, start=1):
+            yield names.data_object(prefix, number), number, extents
+
+    def store(self, name: str, number: int,
+              extents: list[Extent]) -> tuple[StoredPack, int]:
+        """Write the object; its manifest entries and its stored size."""
+        self._monitor.check()
+        work = _Work(self, name, extents)
+        if name not in self._present or not self._is_kept(work):
+            self._put(work)
+        if self._monitor.is_stopped():
+            # The job may have given this worker up and cleaned up already.
+            self._store.delete([name])
+        return StoredPack(number, work.entries), work.stored_bytes
+
+    def _put(self, work: '_Work') -> None:
+        def produce(writer: Any) -> None:
+            work.write_to(writer)
+            if not work.stored_bytes:
+                raise _Empty()
+
+        try:
+            self._store.put(work.name, produce)
+        except _Empty:
+            pass  # leaving a writer by an error leaves no object
+
+    def _is_kept(self, work: '_Work') -> bool:
+        try:
+            with self._store.reader(work.name) as reader:
+                work.write_to(_Comparison(reader))
+                return bool(work.stored_bytes) and not reader.read(1)
+        except (_Differs, errors.ObjectNotFound):
+            return False
+
+    # What the work on one object needs.
+
+    def load(self, extents: list[Extent],
+             buffer: memoryview) -> Iterator[list[_Loaded]]:
+        """The extents with their bytes, as many at a time as fit."""
+        batch: list[_Loaded] = []
+        filled = 0
+        for extent in extents:
+            if extent.zero:
+                batch.append(_Loaded(extent, None))
+                continue
+            if filled + extent.length > len(buffer):
+                yield batch
+                batch, filled = [], 0
+            data = buffer[filled:filled + extent.length]
+            self._source.read_into(extent.offset, data)
+            filled += extent.length
+            batch.append(_Loaded(extent, data))
+        yield batch
+
+    def encode(self, batch: list[_Loaded]
+               ) -> tuple[list[tuple[str, bytes | memoryview]], list[bytes]]:
+        """How each extent is stored (a codec and bytes, of which zeros have
+        none), and its digest; the digests of the blocks are kept."""
+        hashing = self._cpu.submit(self._hash, batch)
+        try:
+            encoded = [self._compress(loaded.data) for loaded in batch]
+        finally:
+            native.wait_all([hashing])
+        return encoded, hashing.result()
+
+    def advance(self, count: int) -> None:
+        """So much more is done, or less, where it is done again."""
+        if self._counted:
+            self._monitor.advance(count)
+
+    def check(self) -> None:
+        """:raises Cancelled: the job has ended."""
+        self._monitor.check()
+
+    def _compress(self, data: memoryview | None
+                  ) -> tuple[str, bytes | memoryview]:
+        if data is None or digests.is_zero(data):
+            return codecs.NONE, b''
+        if codecs.is_compressible(self._compression, data):
+            stored = codecs.compress(self._compression, data)
+            if len(stored) < len(data):
+                return self._compression, stored
+        return codecs.NONE, data
+
+    def _hash(self, batch: list[_Loaded]) -> list[bytes]:
+        found = []
+        for extent, data in batch:
+            first = extent.offset // self._block_size
+            if data is None:
+                self._hash_hole(first, digests.block_count(
+                    extent.length, self._block_size))
+                found.append(_NO_DIGEST)
+                continue
+            blocks = digests.hash_blocks(data, self._block_size)
+            self._spool.write(first, blocks)
+            found.append(digests.extent_digest(extent.offset, blocks))
+        return found
+
+    def _hash_hole(self, first: int, count: int) -> None:
+        for start in range(first, first + count, _HOLE_BLOCKS):
+            self._monitor.check()
+            self._spool.write(start, digests.zero_digests(
+                min(_HOLE_BLOCKS, first + count - start), self._block_size))
+
+
+class _Work:
+    """The work on one object. It may be done several times, as the store
+    fails or what is there differs; the last time counts.
+
+    :ivar entries: what the manifest is to say of each extent.
+    """
+
+    def __init__(self, writer: PackWriter, name: str,
+                 extents: list[Extent]) -> None:
+        self._writer = writer
+        self._extents = extents
+        self.name = name
+        self.entries: list[PackedExtent] = []
+        self.stored_bytes = 0
+
+    def write_to(self, writer: Any) -> None:
+        """Read, hash and encode all, and write what is stored of it."""
+        self._begin()
+        with self._writer.buffers.borrow() as buffer:
+            for batch in self._writer.load(self._extents, buffer):
+                self._writer.check()
+                encoded, found = self._writer.encode(batch)
+                self._add(batch, encoded, found)
+                self._writer.advance(sum(loaded.extent.length
+                                         for loaded in batch))
+                parts = [stored for _, stored in encoded if len(stored)]
+                if parts:
+                    writer.write(parts[0] if len(parts) == 1
+                                 else b''.join(parts))
+
+    def _begin(self) -> None:
+        self._writer.advance(-sum(entry.length for entry in self.entries))
+        self.entries = []
+        self.stored_bytes = 0
+
+    def _add(self, batch: list[_Loaded],
+             encoded: list[tuple[str, bytes | memoryview]],
+             found: list[bytes]) -> None:
+        for (extent, _), (codec, stored), digest in zip(batch, encoded,
+                                                        found):
+            size = len(stored)
+            self.entries.append(PackedExtent(
+                self.name if size else None, extent.offset, extent.length,
+                codec, self.stored_bytes if size else 0, size,
+                digest if size else _NO_DIGEST))
+            self.stored_bytes += size
+
+
+class _Comparison:
+    """In place of a writer: sees that an object has just these bytes."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def write(self, data: bytes | memoryview) -> None:
+        position = 0
+        while position < len(data):
+            found = self._reader.read(len(data) - position)
+            # Bytes are compared at once, memoryviews one by one.
+            if not found or found != bytes(
+                    data[position:position + len(found)]):
+                raise _Differs()
+            position += len(found)
