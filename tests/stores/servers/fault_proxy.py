@@ -207,6 +207,9 @@ class FaultProxy:
                     request.headers, reader, in_request=True):
                 request.body += data * is_payload
         head = {'Content-Length': len(rule.body), **rule.headers}
+        if asks or is_early:
+            # Or the client would send its next request here.
+            head['Connection'] = 'close'
         writer.write(f'HTTP/1.1 {rule.status} Made\r\n'.encode() + b''.join(
             f'{name}: {value}\r\n'.encode() for name, value in head.items())
             + b'\r\n')
