@@ -102,7 +102,7 @@ def read_digests(store: ObjectStore, record: BackupRecord,
     try:
         header = formats.of(manifest.version).digest_table.parse(
             lambda: _unaltered(store, name, record, expected),
-            record.id, spool.append)
+            record.id, _bounded(spool, record, manifest))
     except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:
         raise errors.IncompleteChain(
             backup_id=record.id,
@@ -115,19 +115,44 @@ def read_digests(store: ObjectStore, record: BackupRecord,
     return block_size
 
 
+def _bounded(spool: DigestSpool, record: BackupRecord,
+             manifest: Manifest) -> Callable[[bytes], None]:
+    """Adds digests to a spool, but no more than the manifest has blocks.
+
+    In format 2.0.0 five broken bytes can claim 4 billion blocks of zeros; with
+    what is seen at the end alone, 128 GiB would go to a temporary file first.
+    """
+    most = _block_count(manifest)
+
+    def append(batch: bytes) -> None:
+        if (most is not None
+                and len(spool) + len(batch) // digests.DIGEST_BYTES > most):
+            raise errors.CorruptBackup(
+                backup_id=record.id, reason='its digest table has more than '
+                f'the {most} blocks of its manifest')
+        spool.append(batch)
+    return append
+
+
 def _check_against(header: Any, spool: DigestSpool, record: BackupRecord,
                    manifest: Manifest) -> None:
     """See that a digest table fits its manifest, where that tells."""
-    if manifest.volume_bytes is None or manifest.block_size_bytes is None:
-        return
-    expected = digests.block_count(manifest.volume_bytes,
-                                   manifest.block_size_bytes)
-    if (header.block_size_bytes, len(spool)) != (manifest.block_size_bytes,
-                                                 expected):
+    expected = _block_count(manifest)
+    if expected is not None and (
+            (header.block_size_bytes, len(spool))
+            != (manifest.block_size_bytes, expected)):
         raise errors.CorruptBackup(
             backup_id=record.id, reason='its digest table has '
             f'{len(spool)} blocks of {header.block_size_bytes} bytes, its '
             f'manifest {expected} of {manifest.block_size_bytes}')
+
+
+def _block_count(manifest: Manifest) -> int | None:
+    """How many blocks the volume has, where the manifest tells."""
+    if manifest.volume_bytes is None or manifest.block_size_bytes is None:
+        return None
+    return digests.block_count(manifest.volume_bytes,
+                               manifest.block_size_bytes)
 
 
 def open_chain(records: Sequence[BackupRecord],

@@ -23,6 +23,7 @@ import pytest
 from chunked_backup import errors
 from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.jobs import fetch_pack
+from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.store.reader import open_part
 from tests import support
 from tests.unit import harness
@@ -98,6 +99,19 @@ def test_more_changes_than_a_chunk_become_several_objects(driver):
         driver, backup).items()) if name[-5:].isdigit()]
     assert sizes == [CHUNK, CHUNK, 43 * BLOCK]
     assert harness.restore(driver, backup) == volume
+
+
+def test_a_table_of_too_many_zeros_fills_no_disk(driver, monkeypatch):
+    backup = harness.back_up(driver, 'full', RANDOM)
+    objects = driver.stores['backups']
+    name = backup.service_metadata + '_sha256file'
+    objects[name] += b'\0\xff\xff\xff\xff'  # 4 billion blocks
+
+    def spill(spool):
+        pytest.fail(f'a file is made for {len(spool)} digests')
+    monkeypatch.setattr(DigestSpool, '_spill', spill)
+    with pytest.raises(errors.CorruptBackup, match='more than the 512 blocks'):
+        driver.verify_backup(backup)
 
 
 def test_a_restore_fetches_what_it_needs_alone(driver, monkeypatch):
