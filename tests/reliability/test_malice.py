@@ -17,6 +17,7 @@ import io
 import json
 import os
 import random
+import re
 import resource
 
 import pytest
@@ -123,10 +124,15 @@ PARSERS = {'manifest': parse_manifest, 'digest table': parse_table,
 def fuzzed(rng, data):
     """A document changed as JSON, or as bytes."""
     if rng.random() < 0.6:
-        document = json.loads(data)
+        # A table of format 2.0.0 is JSON in its first line alone.
+        line, newline, rest = (data.partition(b'\n')
+                               if b'"block_bytes"' in data[:400]
+                               and b'"extents"' not in data
+                               else (data, b'', b''))
+        document = json.loads(line)
         for _ in range(rng.randrange(1, 4)):
             document = malice.mutated(rng, document)
-        return json.dumps(document).encode()
+        return json.dumps(document).encode() + newline + rest
     changed = bytearray(data)
     for _ in range(rng.randrange(1, 9)):
         at = rng.randrange(len(changed) + 1)
@@ -151,6 +157,7 @@ def test_fuzzed_metadata(conf, kind, version, ledger, scale):
     chain = chains.make('zlib', version=version)
     seeds = [chain.objects[name] for name in chain.names(kind)]
     rng = random.Random(f'{kind} {version}')
+    _forget_peak()
     for _ in range(scale(8400, 84000)):
         counted.point()
         data = fuzzed(rng, rng.choice(seeds))
@@ -160,8 +167,18 @@ def test_fuzzed_metadata(conf, kind, version, ledger, scale):
             pass
         except Exception as exc:
             counted.silent.append(f'{exc!r} for {data[:300]!r}')
-    rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-    assert rss_bytes < LARGEST_RSS_BYTES
+    assert _peak_bytes() < LARGEST_RSS_BYTES
+
+
+def _forget_peak():
+    """What other tests of this process had in memory does not count."""
+    with open('/proc/self/clear_refs', 'w') as file:
+        file.write('5')
+
+
+def _peak_bytes():
+    with open('/proc/self/status') as file:
+        return int(re.search(r'VmHWM:\s*(\d+)', file.read())[1]) << 10
 
 
 @pytest.mark.parametrize('part', range(2))

@@ -17,6 +17,7 @@ has saved its record before it looks at its parent. Of two that come at the
 same time, at least one sees the other.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Generic
 
@@ -108,8 +109,7 @@ class Deletion(Generic[Kept]):
         self._catalogue.save(backup)
         if any(each.parent_id == backup.id and each.id not in doomed
                for each in self._catalogue.backups()):
-            backup.status = before
-            self._catalogue.save(backup)
+            self._take_back(backup, before)
             raise errors.BackupInUse(
                 backup_id=backup.id,
                 reason='a backup that is built on it has just begun')
@@ -121,3 +121,11 @@ class Deletion(Generic[Kept]):
             self._catalogue.save(backup)
             raise
         self._catalogue.remove(backup.id)
+
+    def _take_back(self, backup: Kept, status: str) -> None:
+        """Undo the beginning of a deletion, unless another has ended it
+        meanwhile: the record would come back without its objects."""
+        with contextlib.suppress(errors.BackupNotFound):
+            self._catalogue.load(backup.id)
+            backup.status = status
+            self._catalogue.save(backup)
