@@ -105,6 +105,8 @@ class Deletion(Generic[Kept]):
         return list(reversed(found.values()))
 
     def _delete_one(self, backup: Kept, doomed: set[str]) -> None:
+        # Another may have deleted it since it was looked up.
+        self._catalogue.load(backup.id)
         before, backup.status = backup.status, Status.DELETING
         self._catalogue.save(backup)
         if any(each.parent_id == backup.id and each.id not in doomed
