@@ -36,30 +36,23 @@ def a_container_may_be_put_twice(scratch: Scratch) -> None:
 def a_missing_container_is_no_empty_one(scratch: Scratch) -> None:
     """Listing a container that does not exist raises ContainerNotFound; it
     never gives an empty list."""
-    missing = f'contract-{uuid.uuid4().hex[:16]}-missing'
-
-    def list_all() -> list[str]:
-        return list(scratch.driver.get_container_entries(missing, ''))
-
-    require_raises(errors.ContainerNotFound, list_all)
+    require_raises(errors.ContainerNotFound, _missing(scratch).names, '')
 
 
 @promise
 def nothing_is_stored_in_a_missing_container(scratch: Scratch) -> None:
     """Writing to a container that does not exist raises ContainerNotFound
     and does not create it."""
-    missing = f'contract-{uuid.uuid4().hex[:16]}-missing'
+    missing = _missing(scratch)
+    require_raises(errors.ContainerNotFound, missing.write,
+                   missing.name('-00001'), b'lost')
+    require_raises(errors.ContainerNotFound, missing.names, '')
 
-    def write() -> None:
-        with scratch.driver.get_object_writer(
-                missing, scratch.name('-00001')) as writer:
-            writer.write(b'lost')
 
-    def list_all() -> list[str]:
-        return list(scratch.driver.get_container_entries(missing, ''))
-
-    require_raises(errors.ContainerNotFound, write)
-    require_raises(errors.ContainerNotFound, list_all)
+def _missing(scratch: Scratch) -> Scratch:
+    """A container that does not exist."""
+    return Scratch(scratch.driver,
+                   f'contract-{uuid.uuid4().hex[:16]}-missing')
 
 
 @promise

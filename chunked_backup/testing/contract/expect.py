@@ -15,10 +15,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from chunked_backup import errors
 from chunked_backup.testing.contract.promise import BrokenPromise
-
-_TIMES = 3
 
 
 def require(kept: object, message: str) -> None:
@@ -36,21 +33,16 @@ def require_equal(found: Any, expected: Any, what: str) -> None:
 
 def require_raises(expected: type[Exception],
                    function: Callable[..., object], *arguments: Any) -> None:
-    """:raises BrokenPromise: calling it does not raise that. A store that
-        fails for now is asked again: to be busy breaks no promise."""
-    for times_left in reversed(range(_TIMES)):
-        try:
-            result = function(*arguments)
-        except expected:
-            return
-        except Exception as exc:
-            if times_left and isinstance(exc, errors.TransientDriverError):
-                continue
-            raise BrokenPromise(
-                f'{expected.__name__} was expected, it raised '
-                f'{type(exc).__name__}: {exc}') from exc
-        raise BrokenPromise(f'{expected.__name__} was expected, it gave '
-                            f'{_shown(result)}')
+    """:raises BrokenPromise: calling it does not raise that."""
+    try:
+        result = function(*arguments)
+    except expected:
+        return
+    except Exception as exc:
+        raise BrokenPromise(f'{expected.__name__} was expected, it raised '
+                            f'{type(exc).__name__}: {exc}') from exc
+    raise BrokenPromise(f'{expected.__name__} was expected, it gave '
+                        f'{_shown(result)}')
 
 
 def _shown(value: Any) -> str:

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chunked_backup import errors
+from chunked_backup.store.retry import RetryPolicy
 
 THREADS = 8
 LARGE_BYTES = (5 << 20) + 7  # more than the least part of S3's uploads
@@ -36,6 +37,9 @@ class Deliberate(Exception):
 class Scratch:
     """A driver, a container, and names that nobody else uses.
 
+    A store that fails for now is asked again, as a backup asks it: to be busy
+    breaks no promise.
+
     :param driver: the driver to check.
     :param container: one that may be written to; None for the one that the
         driver would give to a backup.
@@ -48,6 +52,7 @@ class Scratch:
             driver.update_container_name(backup, None)
             or driver.backup_default_container)
         self.prefix = driver._generate_object_name_prefix(backup)
+        self._policy = RetryPolicy(driver.retry_attempts, driver.retry_wait_s)
 
     def name(self, ending: str) -> str:
         """The name of an object that belongs to this check."""
@@ -55,29 +60,39 @@ class Scratch:
 
     def write(self, name: str, data: Any, *more: Any) -> None:
         """Store an object of one or more pieces."""
-        with self.driver.get_object_writer(self.container, name) as writer:
-            for piece in (data, *more):
-                writer.write(piece)
+        def write() -> None:
+            with self.driver.get_object_writer(self.container,
+                                               name) as writer:
+                for piece in (data, *more):
+                    writer.write(piece)
+
+        self._policy.call(write)
 
     def read(self, name: str) -> bytes:
         """All of an object."""
-        with self.driver.get_object_reader(self.container, name) as reader:
-            return bytes(reader.read())
+        def read() -> bytes:
+            with self.driver.get_object_reader(self.container,
+                                               name) as reader:
+                return bytes(reader.read())
+
+        return self._policy.call(read)
 
     def names(self, prefix: str | None = None) -> list[str]:
         """A sorted listing; of everything of this check unless told."""
         if prefix is None:
             prefix = self.prefix
-        return sorted(self.driver.get_container_entries(self.container,
-                                                        prefix))
+        return self._policy.call(lambda: sorted(
+            self.driver.get_container_entries(self.container, prefix)))
 
     def delete(self, name: str) -> None:
         """Have no object of that name."""
-        self.driver.delete_object(self.container, name)
+        self._policy.call(
+            lambda: self.driver.delete_object(self.container, name))
 
     def delete_several(self, names: list[str]) -> None:
         """Have no objects of those names."""
-        self.driver.delete_objects(self.container, names)
+        self._policy.call(
+            lambda: self.driver.delete_objects(self.container, names))
 
     def clean(self) -> None:
         """Leave nothing of this check."""

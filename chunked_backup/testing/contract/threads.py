@@ -12,21 +12,11 @@
 
 """Promises to threads that share a driver."""
 
-import contextlib
-from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple
-
-from chunked_backup import errors
 from chunked_backup.testing.contract.expect import require
 from chunked_backup.testing.contract.promise import promise
 from chunked_backup.testing.contract.scratch import THREADS
 from chunked_backup.testing.contract.scratch import Scratch
 from chunked_backup.testing.contract.scratch import in_threads
-
-_ATTEMPTS = 4
-
-Arguments = TypeVarTuple('Arguments')
-Result = TypeVar('Result')
 
 
 @promise
@@ -37,12 +27,12 @@ def threads_share_a_driver(scratch: Scratch) -> None:
         mine = scratch.name(f'-thread{number}-')
         data = bytes([number]) * (100_000 + number)
         for turn in range(6):
-            _patiently(scratch.write, f'{mine}{turn}', data, b'%d' % turn)
-            require(_patiently(scratch.read, f'{mine}{turn}')
-                    == data + b'%d' % turn, 'an object came back altered')
+            scratch.write(f'{mine}{turn}', data, b'%d' % turn)
+            require(scratch.read(f'{mine}{turn}') == data + b'%d' % turn,
+                    'an object came back altered')
             if turn % 2:
-                _patiently(scratch.delete, f'{mine}{turn}')
-            require(set(_patiently(scratch.names, mine)) == {
+                scratch.delete(f'{mine}{turn}')
+            require(set(scratch.names(mine)) == {
                 f'{mine}{each}' for each in range(turn + 1)
                 if each % 2 == 0}, 'a listing is not what the thread wrote')
 
@@ -60,21 +50,9 @@ def threads_overwrite_one_object(scratch: Scratch) -> None:
 
     def work(number: int) -> None:
         for _ in range(6):
-            # A store in a hurry may fail for now; it may not mix.
-            with contextlib.suppress(errors.TransientDriverError):
-                scratch.write(name, contents[number][:20_000],
-                              contents[number][20_000:])
-                require(scratch.read(name) in contents,
-                        'the object is a mixture of several')
+            scratch.write(name, contents[number][:20_000],
+                          contents[number][20_000:])
+            require(scratch.read(name) in contents,
+                    'the object is a mixture of several')
 
     in_threads(work)
-
-
-def _patiently(function: Callable[[*Arguments], Result],
-               *arguments: *Arguments) -> Result:
-    """What a function gives; a store in a hurry may fail for now, and is
-    asked again."""
-    for _ in range(_ATTEMPTS - 1):
-        with contextlib.suppress(errors.TransientDriverError):
-            return function(*arguments)
-    return function(*arguments)
