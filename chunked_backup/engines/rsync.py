@@ -69,7 +69,7 @@ class RsyncEngine(engine.BackupEngine):
 
     def backup_data(self, entry: Entry, file: SourceFile,
                     old: Content | None) -> tuple[Content, int]:
-        block_size = self._block_size(entry.size)
+        block_size = _long_enough(self.block_size_bytes, entry.size)
         beginning = _read_full(file, block_size + 1)
         if len(beginning) <= block_size:
             content = self._store_short(file, beginning, old)
@@ -86,13 +86,6 @@ class RsyncEngine(engine.BackupEngine):
             return old, signature.length
         return Content(signature.digest, builder.extents.pack(),
                        self._store_signature(signature)), signature.length
-
-    def _block_size(self, size: int) -> int:
-        block_size = self.block_size_bytes
-        while (size > _MOST_BLOCKS * block_size
-               and 2 * block_size <= delta.MAX_BLOCK_SIZE_BYTES):
-            block_size *= 2
-        return block_size
 
     def _store_short(self, file: SourceFile, data: bytes,
                      old: Content | None) -> Content:
@@ -114,7 +107,8 @@ class RsyncEngine(engine.BackupEngine):
         signature = delta.Signature.from_bytes(self.parent.read(
             self._cache, operator.attrgetter('signatures'), old.signature,
             self.monitor.tick))
-        if 2 * signature.block_size_bytes < self._block_size(size):
+        old_size = signature.block_size_bytes
+        if _long_enough(old_size, size) > 2 * old_size:
             return None
         return delta.DeltaEncoder(signature)
 
@@ -141,6 +135,18 @@ class RsyncEngine(engine.BackupEngine):
                       len(packed))
         self.level.signatures.write(packed)
         return place
+
+
+def _long_enough(block_size: int, size: int) -> int:
+    """The length of the blocks of a file, in bytes.
+
+    :param block_size: of files that are not long.
+    :param size: of the file, in bytes.
+    """
+    while (size > _MOST_BLOCKS * block_size
+           and 2 * block_size <= delta.MAX_BLOCK_SIZE_BYTES):
+        block_size *= 2
+    return block_size
 
 
 class _ContentBuilder:

@@ -50,11 +50,11 @@ class Repository:
         self._top = top
         self._engine = engine
 
-    def back_up(self, source, **options):
+    def back_up(self, source, block_size_bytes=mutations.BLOCK, **options):
         policy = LevelPolicy(True, **options)
         return self.service.backup(
             str(source), functools.partial(TreeScanner, source), 'a tree',
-            load_engine(self._engine, mutations.BLOCK), policy)
+            load_engine(self._engine, block_size_bytes), policy)
 
     def restore(self, backup, target=None, **options):
         target = target or self._top / backup.id
@@ -210,6 +210,33 @@ def test_the_rsync_engine_stores_what_is_new(tmp_path, name, most_bytes):
     for step in mutations.MUTATIONS[name]:
         step(source)
     assert repository.back_up(source).totals['new_bytes'] <= most_bytes
+
+
+@pytest.mark.parametrize('block_size_bytes', [
+    mutations.BLOCK // 2, 16 * mutations.BLOCK])
+def test_files_of_earlier_backups_keep_their_blocks(tmp_path,
+                                                    block_size_bytes):
+    repository = Repository(tmp_path, 'rsync')
+    source = tmp_path / 'source'
+    mutations.build(source)
+    repository.back_up(source)
+    mutations.in_place('blocks', 8000, b'changed')(source)
+    backup = repository.back_up(source, block_size_bytes)
+    assert backup.totals['new_bytes'] <= mutations.BLOCK
+
+
+@pytest.mark.parametrize('blocks, expected', [(16, 8), (17, 17)])
+def test_of_too_many_old_blocks_none_is_looked_for(tmp_path, monkeypatch,
+                                                   blocks, expected):
+    monkeypatch.setattr('chunked_backup.engines.rsync._MOST_BLOCKS', 8)
+    repository = Repository(tmp_path, 'rsync')
+    source = tmp_path / 'file'
+    data = zoo.data('long', blocks * mutations.BLOCK)
+    source.write_bytes(data[:8 * mutations.BLOCK])
+    repository.back_up(source)
+    source.write_bytes(data)
+    new_bytes = repository.back_up(source).totals['new_bytes']
+    assert new_bytes == expected * mutations.BLOCK
 
 
 @pytest.mark.parametrize('engine', ENGINES)

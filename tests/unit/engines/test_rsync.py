@@ -15,6 +15,7 @@ import pytest
 from chunked_backup import delta
 from chunked_backup import errors
 from chunked_backup.engines.rsync import RsyncEngine
+from chunked_backup.engines.rsync import _long_enough
 
 _TIB = 1 << 40
 
@@ -23,13 +24,13 @@ _TIB = 1 << 40
     (0, 65536), (65536 << 20, 65536), ((65536 << 20) + 1, 131072),
     (_TIB, 1 << 20), (4 * _TIB, 4 << 20), (99 * _TIB, 4 << 20)])
 def test_long_files_have_longer_blocks(size, block_size):
-    assert RsyncEngine()._block_size(size) == block_size
+    assert _long_enough(65536, size) == block_size
 
 
 def test_blocks_never_get_longer_than_a_signature_takes():
     for block_size in (1, 1000, 65536, 3 << 20, delta.MAX_BLOCK_SIZE_BYTES):
-        engine = RsyncEngine(block_size)
-        assert engine._block_size(999 * _TIB) <= delta.MAX_BLOCK_SIZE_BYTES
+        assert block_size <= _long_enough(block_size, 999 * _TIB) <= (
+            delta.MAX_BLOCK_SIZE_BYTES)
 
 
 @pytest.mark.parametrize('block_size', [
