@@ -13,6 +13,7 @@
 """How far a command is: a bar for people, lines of JSON for programs."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -116,9 +117,15 @@ def open_json_lines(command: str, path: str | None) -> JsonLines:
     :raises InvalidInput: it cannot be written.
     """
     if path is None:
-        path = '/dev/stderr'
+        path = '/dev/fd/2'
+    directory, name = os.path.split(path)
     try:
-        return JsonLines(command, open(path, 'ab', buffering=0))
+        # The descriptor itself: a socket, such as that of the journal, cannot
+        # be opened by its path.
+        stream = (open(int(name), 'wb', buffering=0, closefd=False)
+                  if directory == '/dev/fd' and name.isdecimal()
+                  else open(path, 'ab', buffering=0))
+        return JsonLines(command, stream)
     except OSError as exc:
         raise errors.InvalidInput(
             reason=f'progress cannot be written to {path}: '

@@ -19,6 +19,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -150,6 +151,31 @@ def test_lines_go_to_a_descriptor_of_the_caller(command, volume):
                     'volume', 'backup', volume, pass_fds=[its_own])
         os.close(its_own)
         assert lines_of(lines.read())[-1]['result']['status'] == 'available'
+
+
+@pytest.mark.parametrize('is_stderr', [True, False])
+def test_lines_go_to_a_socket(command, volume, is_stderr):
+    """As standard error is one under systemd."""
+    ours, its_own = socket.socketpair()
+    where = ([] if is_stderr else
+             ['--progress-file', f'/dev/fd/{its_own.fileno()}'])
+    with ours, its_own:
+        done = subprocess.run(
+            command.words(['volume', 'backup', volume, '--progress', 'json',
+                           *where]),
+            env=command.environment, pass_fds=[its_own.fileno()],
+            stdout=subprocess.DEVNULL, check=False,
+            stderr=its_own if is_stderr else subprocess.PIPE)
+        its_own.close()
+        with ours.makefile() as lines:
+            assert lines_of(lines.read())[-1]['exit_code'] == 0
+    assert (done.returncode, done.stderr or b'') == (0, b'')
+
+
+def test_a_descriptor_that_is_none_is_refused(command, volume):
+    done = command.run('volume', 'backup', volume, '--progress', 'json',
+                       '--progress-file', '/dev/fd/77', exit_code=2)
+    assert 'cannot be written to /dev/fd/77' in done.stderr
 
 
 def test_a_reader_that_leaves_does_not_end_the_backup(command, volume):
