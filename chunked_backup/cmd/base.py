@@ -99,10 +99,10 @@ class Command(command.Command):
         """Print the answer; cliff calls this with what it is."""
         self._remove_progress_bar()
         if isinstance(self._progress, progresses.JsonLines):
-            rows = [data] if isinstance(self, show.ShowOne) else list(data)
+            is_one = isinstance(self, show.ShowOne)
             answer = [dict(zip(column_names, map(_machine_readable, row)))
-                      for row in rows]
-            self._answer = answer[0] if rows == [data] else answer
+                      for row in ([data] if is_one else data)]
+            self._answer = answer[0] if is_one else answer
         display: Any = super()  # of cliff's Lister or ShowOne
         exit_code: int = display.produce_output(parsed_args, column_names,
                                                 data)

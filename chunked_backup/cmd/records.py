@@ -12,6 +12,7 @@
 
 """What the commands on backups of both kinds, volumes and trees, share."""
 
+import abc
 import argparse
 from typing import Any
 
@@ -59,12 +60,12 @@ class Verify(base.Command, lister.Lister):
             self.exit_code = EXIT_DAMAGED
             return self.row(backup, 'damaged', None, None, str(exc))
 
+    @abc.abstractmethod
     def verify(self, service: Any, backup: Any) -> tuple[Any, ...]:
         """The row of a backup.
 
         :raises CorruptBackup: it cannot be read at all.
         """
-        raise NotImplementedError
 
     def row(self, backup: Any, result: str, count: int | None,
             read_bytes: int | None, problem: str) -> tuple[Any, ...]:
@@ -95,6 +96,6 @@ class Delete(base.Command, lister.Lister):
                                  parsed_args.cascade, parsed_args.force)
         return self.columns, [self.row(backup) for backup in deleted]
 
+    @abc.abstractmethod
     def row(self, backup: Any) -> tuple[Any, ...]:
         """What is shown of a backup that was deleted."""
-        raise NotImplementedError
