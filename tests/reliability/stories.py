@@ -203,11 +203,14 @@ class Story:
         return self.leftovers(service)
 
     def leftovers(self, service=None):
-        """Files that are no part of a backup that is available or has the
-        status error."""
+        """Files that are no part of a backup that is available, has the
+        status error, or cannot be deleted as another is built on it."""
         service = service or self.service()
-        records = [backup for backup in service.backups()
-                   if backup.status in (Status.AVAILABLE, Status.ERROR)]
+        backups = service.backups()
+        parents = {backup.parent_id for backup in backups}
+        records = [backup for backup in backups
+                   if backup.status in (Status.AVAILABLE, Status.ERROR)
+                   or backup.id in parents]
         return [(container, name)
                 for container, name in self.repository.files()
                 if not any(self.belongs_to(backup, name)

@@ -55,6 +55,14 @@ def delete(story, service, rng):
             service.delete(rng.choice(mine))
 
 
+def finish_deletions(service):
+    """Those that a child has stopped which has given up as well."""
+    for backup in service.backups():
+        if backup.status == Status.DELETING:
+            with contextlib.suppress(errors.BackupInUse):
+                service.delete(backup)
+
+
 def prune(story, service, rng):
     with contextlib.suppress(errors.RecordError):
         service.prune({'last': 1}, delete=True, **OTHER)
@@ -110,7 +118,7 @@ def test_eight_processes_at_once(what, schedule, part, tmp_path, conf, ledger,
     dead = story.leave_garbage()
     make_old(story)
     saved = story.repository.save()
-    share = {'volume': scale(10, 250), 'tree': scale(10, 100)}[what]
+    share = {'volume': scale(50, 250), 'tree': scale(10, 100)}[what]
     for seed in range(part * share, (part + 1) * share):
         counted.point()
         codes = run(story, schedule, seed)
@@ -120,6 +128,7 @@ def test_eight_processes_at_once(what, schedule, part, tmp_path, conf, ledger,
         counted.silent += [f'{where}: {problem}' for problem
                            in story.problems(changed=True)]
         service = story.service()
+        finish_deletions(service)
         garbage.collect(service.driver, grace_s=GRACE_S)
         if dead in [backup.id for backup in service.backups()]:
             counted.left.append(f'{where}: the garbage of before')

@@ -14,10 +14,11 @@
 
 A deletion says so in the record first, then looks for children; a new backup
 has saved its record before it looks at its parent. Of two that come at the
-same time, at least one sees the other.
+same time, at least one sees the other, and that one gives up. What a deletion
+has said it never takes back: another may be deleting the same backup, and
+would be taken back with it.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Generic
 
@@ -47,7 +48,9 @@ class Deletion(Generic[Kept]):
         :param cascade: and all that are built on it, those first.
         :param force: even one that is being written; its writer stops.
         :returns: what was deleted.
-        :raises BackupInUse: others are built on it, or it is being written.
+        :raises BackupInUse: others are built on it, or it is being written;
+            where one of them has begun this very moment, it stays
+            "deleting".
         """
         doomed = self._with_dependents(backup)
         if len(doomed) > 1 and not cascade:
@@ -105,16 +108,15 @@ class Deletion(Generic[Kept]):
         return list(reversed(found.values()))
 
     def _delete_one(self, backup: Kept, doomed: set[str]) -> None:
-        # Another may have deleted it since it was looked up.
-        self._catalogue.load(backup.id)
-        before, backup.status = backup.status, Status.DELETING
+        backup.status = Status.DELETING
         self._catalogue.save(backup)
         if any(each.parent_id == backup.id and each.id not in doomed
                for each in self._catalogue.backups()):
-            self._take_back(backup, before)
             raise errors.BackupInUse(
                 backup_id=backup.id,
-                reason='a backup that is built on it has just begun')
+                reason='a backup that is built on it has just begun; delete '
+                       'it when that is gone, or have chunked-backup '
+                       'repository rebuild make it available again')
         try:
             self._remove(backup)
         except errors.ChunkedBackupError as exc:
@@ -123,11 +125,3 @@ class Deletion(Generic[Kept]):
             self._catalogue.save(backup)
             raise
         self._catalogue.remove(backup.id)
-
-    def _take_back(self, backup: Kept, status: str) -> None:
-        """Undo the beginning of a deletion, unless another has ended it
-        meanwhile: the record would come back without its objects."""
-        with contextlib.suppress(errors.BackupNotFound):
-            self._catalogue.load(backup.id)
-            backup.status = status
-            self._catalogue.save(backup)

@@ -113,6 +113,9 @@ class TreeService:
         self.catalogue.create()
         try:
             self.catalogue.save(backup)
+            # See that nobody deletes the parent; see ``deletion``.
+            if self._deletion.status_of_parent(backup) != Status.AVAILABLE:
+                raise errors.BackupNotFound(name=backup.parent_id)
             self._write(backup, parent, open_tree, engine)
         except BaseException as exc:
             self._deletion.discard(backup, exc)
@@ -281,9 +284,6 @@ class TreeService:
             totals.stored_bytes = sum(
                 segment.stored_bytes for segments in streams.values()
                 for segment in segments)
-            # See that nobody deletes the parent; see ``deletion``.
-            if self._deletion.status_of_parent(backup) != Status.AVAILABLE:
-                raise errors.BackupNotFound(name=backup.parent_id)
             job.monitor.poll()
             job.monitor.enter('commit')
             backup.totals = totals.as_numbers()

@@ -19,6 +19,9 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup.flow import monitor
+from chunked_backup.hosts.standalone.rebuild import Finding
+from chunked_backup.hosts.standalone.rebuild import Outcome
+from chunked_backup.hosts.standalone.rebuild import rebuild
 from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.hosts.standalone.service import volume_id_of
 from chunked_backup.model import Status
@@ -370,5 +373,25 @@ def test_a_parent_whose_child_has_just_begun_is_not_deleted(
     monkeypatch.setattr(catalogue, 'save', begun_just_before)
     with pytest.raises(errors.BackupInUse, match='just begun'):
         service.delete(service.find(parent.id))
-    assert catalogue.load(parent.id).status == Status.AVAILABLE
+    assert catalogue.load(parent.id).status == Status.DELETING
+    assert rebuild(service.driver) == [Finding(parent.id, Outcome.ADDED)]
     assert service.verify(service.find(parent.id))
+
+
+def test_two_deletions_at_once_leave_no_record(service, volume, monkeypatch):
+    """The other ends before this one looks for children, and finds one that
+    began after the other had looked."""
+    parent = service.backup(str(volume))
+    catalogue = service.driver.host.catalogue
+    save = catalogue.save
+
+    def other_has_ended(backup):
+        monkeypatch.setattr(catalogue, 'save', save)
+        save(backup)
+        service.delete(service.find(parent.id))
+        save(Backup('child', parent.volume_id, parent_id=parent.id))
+
+    monkeypatch.setattr(catalogue, 'save', other_has_ended)
+    with pytest.raises(errors.BackupInUse):
+        service.delete(service.find(parent.id))
+    assert catalogue.ids() == ['child']

@@ -51,16 +51,19 @@ def test_a_cycle_of_parents_is_deleted_as_a_whole(service, tree):
     assert service.backups() == []
 
 
-def test_a_parent_that_is_deleted_meanwhile_ends_the_backup(service, tree):
+def test_a_parent_that_is_being_deleted_gets_no_child(service, tree,
+                                                      monkeypatch):
     first = back_up(service, tree)
+    save = service.catalogue.save
 
-    def open_tree(report):
+    def deleted_just_before(backup):
         first.status = Status.DELETING
-        service.catalogue.save(first)
-        return TreeScanner(tree, report)
+        save(first)
+        save(backup)
 
+    monkeypatch.setattr(service.catalogue, 'save', deleted_just_before)
     with pytest.raises(errors.BackupNotFound):
-        back_up(service, tree, open_tree)
+        back_up(service, tree)
     assert [each.id for each in service.backups()] == [first.id]
 
 
