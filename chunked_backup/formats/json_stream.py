@@ -22,12 +22,9 @@ from typing import Any
 import ijson
 
 from chunked_backup.blocks.codecs import Source
+from chunked_backup.formats.fields import InvalidDocument
 
 _DEEPEST = 50
-
-
-class InvalidDocument(Exception):
-    """The document is not what it should be; callers say whose it is."""
 
 
 class Events:

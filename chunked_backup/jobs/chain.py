@@ -17,7 +17,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from chunked_backup import errors
 from chunked_backup import formats
@@ -100,7 +100,7 @@ def read_digests(store: ObjectStore, record: BackupRecord,
                 if strict else None)
     spool.close()
     try:
-        header = formats.of(manifest.version).digest_table.parse(
+        block_size: int = formats.of(manifest.version).digest_table.parse(
             lambda: _unaltered(store, name, record, expected),
             record.id, _bounded(spool, record, manifest))
     except (errors.ObjectNotFound, errors.ContainerNotFound) as exc:
@@ -110,8 +110,7 @@ def read_digests(store: ObjectStore, record: BackupRecord,
     if not len(spool):
         raise errors.CorruptBackup(backup_id=record.id,
                                    reason='its digest table is empty')
-    _check_against(header, spool, record, manifest)
-    block_size: int = header.block_size_bytes
+    _check_against(block_size, spool, record, manifest)
     return block_size
 
 
@@ -134,16 +133,16 @@ def _bounded(spool: DigestSpool, record: BackupRecord,
     return append
 
 
-def _check_against(header: Any, spool: DigestSpool, record: BackupRecord,
-                   manifest: Manifest) -> None:
+def _check_against(block_size_bytes: int, spool: DigestSpool,
+                   record: BackupRecord, manifest: Manifest) -> None:
     """See that a digest table fits its manifest, where that tells."""
     expected = _block_count(manifest)
     if expected is not None and (
-            (header.block_size_bytes, len(spool))
+            (block_size_bytes, len(spool))
             != (manifest.block_size_bytes, expected)):
         raise errors.CorruptBackup(
             backup_id=record.id, reason='its digest table has '
-            f'{len(spool)} blocks of {header.block_size_bytes} bytes, its '
+            f'{len(spool)} blocks of {block_size_bytes} bytes, its '
             f'manifest {expected} of {manifest.block_size_bytes}')
 
 

@@ -132,12 +132,12 @@ def test_digest_tables_are_written_as_cinder_wrote_them(facts, repository):
                                     fact['service_metadata']).record
         kept = []
         path = pathlib.Path(f'{base}_sha256file')
-        header = digest_table.parse(lambda: open(path, 'rb'), fact['id'],
-                                    kept.append)
-        assert header.block_size_bytes == facts['sha_block_size_bytes']
+        block_size = digest_table.parse(lambda: open(path, 'rb'), fact['id'],
+                                        kept.append)
+        assert block_size == facts['sha_block_size_bytes']
         assert len(b''.join(kept)) == 32 * 66
         assert b''.join(digest_table.serialize(
-            record, header.block_size_bytes, kept)) == path.read_bytes()
+            record, block_size, kept)) == path.read_bytes()
 
 
 def test_an_incremental_on_a_chain_of_cinder(facts, service, repository,

@@ -22,10 +22,10 @@ import binascii
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from chunked_backup import errors
 from chunked_backup.blocks.digests import DIGEST_BYTES
+from chunked_backup.formats import fields
 from chunked_backup.formats import json_stream
 from chunked_backup.formats.cinder_v1.version import VERSION
 from chunked_backup.model import BackupRecord
@@ -37,17 +37,7 @@ _LAST = b'"\n  ]'
 _STRIDE = 2 * DIGEST_BYTES + len(_SEPARATOR)
 _BATCH_DIGESTS = 16384
 _LARGEST_HEADER_BYTES = 4 << 20
-# No object is longer, and blocks of any size are held in memory.
-_LARGEST_BLOCK_BYTES = 2 << 30
 _READ_BYTES = 1 << 20
-
-
-class Header(NamedTuple):
-    """What a digest table says besides its digests."""
-
-    backup_id: str
-    volume_id: str
-    block_size_bytes: int
 
 
 def serialize(record: BackupRecord, block_size_bytes: int,
@@ -85,25 +75,22 @@ def serialize(record: BackupRecord, block_size_bytes: int,
 
 
 def parse(open_stream: Callable[[], Any], backup_id: str,
-          keep: Callable[[bytes], None]) -> Header:
+          keep: Callable[[bytes], None]) -> int:
     """Read a digest table.
 
     :param open_stream: gives a context manager over an object with
         ``read(size)``; it is called again when the layout is not Cinder's.
     :param keep: is handed runs of digests, in volume order.
+    :returns: the block size in bytes.
     :raises CorruptBackup: it is no digest table of this backup.
     """
-    try:
+    with fields.part_of(backup_id, 'digest table'):
         with open_stream() as stream:
             values = _parse_laid_out(stream, keep)
         if values is None:
             with open_stream() as stream:
                 values = _parse_any(stream, keep)
-        return _checked(values, backup_id)
-    except json_stream.InvalidDocument as exc:
-        raise errors.CorruptBackup(
-            backup_id=backup_id,
-            reason=f'its digest table is broken: {exc}') from exc
+        return _block_size_of(values, backup_id)
 
 
 def _parse_laid_out(stream: Any, keep: Callable[[bytes], None]
@@ -138,13 +125,13 @@ def _read_digests(stream: Any, buffer: bytearray,
                 tail += data
             return bytes(tail)
         if not data:
-            raise json_stream.InvalidDocument('it ends early')
+            raise fields.InvalidDocument('it ends early')
         # One whole digest stays behind: it may be the last.
         count = len(buffer) // _STRIDE - 1
         if count > 0:
             cut = count * _STRIDE
             if buffer[cut - len(_SEPARATOR):cut] != _SEPARATOR:
-                raise json_stream.InvalidDocument('a digest is malformed')
+                raise fields.InvalidDocument('a digest is malformed')
             keep(_decode(buffer[:cut - len(_SEPARATOR)]))
             del buffer[:cut]
 
@@ -155,10 +142,10 @@ def _decode(lines: bytearray) -> bytes:
     try:
         digests = binascii.unhexlify(digits)
     except binascii.Error as exc:
-        raise json_stream.InvalidDocument('a digest is malformed') from exc
+        raise fields.InvalidDocument('a digest is malformed') from exc
     if (len(digests) != count * DIGEST_BYTES
             or len(lines) != count * _STRIDE - len(_SEPARATOR)):
-        raise json_stream.InvalidDocument('a digest is malformed')
+        raise fields.InvalidDocument('a digest is malformed')
     return digests
 
 
@@ -182,7 +169,7 @@ def _keep_items(items: Iterator[Any], keep: Callable[[bytes], None]) -> None:
         except (TypeError, ValueError):
             digest = b''
         if len(digest) != DIGEST_BYTES:
-            raise json_stream.InvalidDocument('a digest is malformed')
+            raise fields.InvalidDocument('a digest is malformed')
         batch += digest
         if len(batch) >= _BATCH_DIGESTS * DIGEST_BYTES:
             keep(bytes(batch))
@@ -190,19 +177,14 @@ def _keep_items(items: Iterator[Any], keep: Callable[[bytes], None]) -> None:
     keep(bytes(batch))
 
 
-def _checked(values: dict[str, Any], backup_id: str) -> Header:
+def _block_size_of(values: dict[str, Any], backup_id: str) -> int:
     if values.get('version') != VERSION:
-        raise json_stream.InvalidDocument(
+        raise fields.InvalidDocument(
             f'its version is {values.get("version")!r}')
     if 'sha256s' not in values:
-        raise json_stream.InvalidDocument('it has no digests')
-    if values.get('backup_id') != backup_id:
-        raise json_stream.InvalidDocument(
-            f'it belongs to backup {values.get("backup_id")}')
-    size = values.get('chunk_size')
-    if type(size) is not int or not 0 < size <= _LARGEST_BLOCK_BYTES:
-        raise json_stream.InvalidDocument(f'{size!r} is no block size')
-    return Header(backup_id, str(values.get('volume_id')), size)
+        raise fields.InvalidDocument('it has no digests')
+    fields.check_owner(values, backup_id)
+    return fields.block_size_of(values, 'chunk_size')
 
 
 def _ignore(_: bytes) -> None:

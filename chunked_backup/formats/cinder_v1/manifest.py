@@ -22,22 +22,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from chunked_backup import errors
 from chunked_backup.blocks import codecs
+from chunked_backup.formats import fields
 from chunked_backup.formats import json_stream
 from chunked_backup.formats import names
 from chunked_backup.formats.manifest import Manifest
-from chunked_backup.model import BackupRecord, StoredObject
+from chunked_backup.model import StoredObject
 
 _COMPRESSIONS = (codecs.NONE,) + codecs.ZLIB + codecs.BZ2 + codecs.ZSTD
 _WITHOUT_MD5 = 0x80
-_LARGEST_OFFSET = 1 << 62
 _MD5 = re.compile(r'[0-9a-f]{32}')
-# The texts of a manifest, and whether each must be there.
-_TEXTS = {'version': True, 'backup_id': True, 'volume_id': True,
-          'created_at': True, 'backup_name': False,
-          'backup_description': False, 'parent_id': False,
-          'volume_meta': False}
 _WRITE_BYTES = 256 << 10
 
 
@@ -161,13 +155,9 @@ def parse(stream: Any, backup_id: str | None, prefix: str) -> Manifest:
     :param prefix: the beginning of the backup's object names.
     :raises CorruptBackup: it is no manifest of this backup.
     """
-    try:
+    with fields.part_of(backup_id or f'under {prefix}', 'manifest'):
         header, objects = _parse_top(json_stream.Events(stream), prefix)
         return _checked(header, objects, backup_id, prefix)
-    except json_stream.InvalidDocument as exc:
-        raise errors.CorruptBackup(
-            backup_id=backup_id or f'under {prefix}',
-            reason=f'its manifest is broken: {exc}') from exc
 
 
 def _parse_top(events: json_stream.Events,
@@ -188,24 +178,24 @@ def _parse_top(events: json_stream.Events,
 def _entries(item: Any, prefix: str) -> Iterator[StoredObject]:
     """One element of ``objects``: a map from a name to what it holds."""
     if not isinstance(item, dict) or not item:
-        raise json_stream.InvalidDocument('an entry of objects is no map')
+        raise fields.InvalidDocument('an entry of objects is no map')
     for name, entry in item.items():
         if not isinstance(entry, dict):
-            raise json_stream.InvalidDocument(f'object {name} is no map')
+            raise fields.InvalidDocument(f'object {name} is no map')
         if not names.belongs_to(prefix, name):
             # Nor may a manifest reach the objects of another backup.
-            raise json_stream.InvalidDocument(
+            raise fields.InvalidDocument(
                 f'object {name!r} is none of this backup')
         problem = _problem(entry)
         if problem:
-            raise json_stream.InvalidDocument(f'object {name}: {problem}')
+            raise fields.InvalidDocument(f'object {name}: {problem}')
         yield StoredObject(name, entry['offset'], entry['length'],
                            entry['compression'], entry.get('md5'))
 
 
 def _problem(entry: dict[str, Any]) -> str | None:
     for number in (entry.get('offset'), entry.get('length')):
-        if type(number) is not int or not 0 <= number <= _LARGEST_OFFSET:
+        if type(number) is not int or not 0 <= number <= fields.LARGEST_OFFSET:
             return f'{number!r} is no offset or length'
     if not entry['length']:
         return 'its length is 0'
@@ -220,26 +210,16 @@ def _problem(entry: dict[str, Any]) -> str | None:
 
 def _checked(header: dict[str, Any], objects: ObjectList,
              backup_id: str | None, prefix: str) -> Manifest:
-    for key, required in _TEXTS.items():
-        value = header.get(key)
-        if not isinstance(value, str) and (required or value is not None):
-            raise json_stream.InvalidDocument(f'{key} is missing or no text')
+    fields.check_texts(header, 'version')
     if 'objects' not in header:
-        raise json_stream.InvalidDocument('it has no list of objects')
-    if backup_id is not None and header['backup_id'] != backup_id:
-        raise json_stream.InvalidDocument(
-            f'it belongs to backup {header["backup_id"]}')
+        raise fields.InvalidDocument('it has no list of objects')
+    fields.check_owner(header, backup_id)
     end = 0
     for stored in objects.sorted():
         if stored.offset < end:
-            raise json_stream.InvalidDocument(
+            raise fields.InvalidDocument(
                 f'object {stored.name} overlaps another')
         end = stored.end
-    record = BackupRecord(
-        id=header['backup_id'], volume_id=header['volume_id'],
-        parent_id=header.get('parent_id'), prefix=prefix,
-        name=header.get('backup_name'),
-        description=header.get('backup_description'),
-        created_at=header['created_at'])
-    return Manifest(record, objects, header['version'],
-                    header.get('volume_meta'), header.get('extra_metadata'))
+    return Manifest(
+        fields.record_of(header, prefix), objects, header['version'],
+        header.get('volume_meta'), header.get('extra_metadata'))

@@ -28,12 +28,12 @@ The manifest has the sha256 of the whole table.
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from chunked_backup import errors
 from chunked_backup.blocks import digests
 from chunked_backup.blocks.digests import DIGEST_BYTES
-from chunked_backup.formats.volume_v2.lines import InvalidTable
+from chunked_backup.formats import fields
+from chunked_backup.formats.fields import InvalidDocument
 from chunked_backup.formats.volume_v2.version import VERSION
 from chunked_backup.model import BackupRecord
 
@@ -41,16 +41,7 @@ _RUN = struct.Struct('<BI')
 _ZEROS, _DIGESTS = 0, 1
 _BATCH_DIGESTS = 32768
 _LARGEST_HEADER_BYTES = 64 << 10
-_LARGEST_BLOCK_BYTES = 2 << 30
 _READ_BYTES = 1 << 20
-
-
-class Header(NamedTuple):
-    """What a digest table says besides its digests."""
-
-    backup_id: str
-    volume_id: str
-    block_size_bytes: int
 
 
 def serialize(record: BackupRecord, block_size_bytes: int,
@@ -85,51 +76,43 @@ def _zero_runs(count: int) -> list[bytes]:
 
 
 def parse(open_stream: Callable[[], Any], backup_id: str,
-          keep: Callable[[bytes], None]) -> Header:
+          keep: Callable[[bytes], None]) -> int:
     """Read a digest table, to its end.
 
     :param open_stream: gives a context manager over an object with
         ``read(size)``.
     :param keep: is handed runs of digests, in volume order.
+    :returns: the block size in bytes.
     :raises CorruptBackup: it is no digest table of this backup.
     """
-    try:
-        with open_stream() as stream:
-            source = _Source(stream)
-            header = _header(source, backup_id)
-            while run := source.take(_RUN.size, may_end=True):
-                kind, count = _RUN.unpack(run)
-                _keep_run(source, kind, count, header, keep)
-            return header
-    except InvalidTable as exc:
-        raise errors.CorruptBackup(
-            backup_id=backup_id,
-            reason=f'its digest table is broken: {exc}') from exc
+    with fields.part_of(backup_id, 'digest table'), open_stream() as stream:
+        source = _Source(stream)
+        block_size = _block_size_of(source.line(), backup_id)
+        while run := source.take(_RUN.size, may_end=True):
+            kind, count = _RUN.unpack(run)
+            _keep_run(source, kind, count, block_size, keep)
+        return block_size
 
 
-def _header(source: '_Source', backup_id: str) -> Header:
+def _block_size_of(header: bytes, backup_id: str) -> int:
     try:
-        values = json.loads(source.line())
+        values = json.loads(header)
     except (ValueError, RecursionError) as exc:
-        raise InvalidTable(f'its header is no JSON ({exc})') from exc
+        raise InvalidDocument(f'its header is no JSON ({exc})') from exc
     if not isinstance(values, dict) or values.get('version') != VERSION:
-        raise InvalidTable('its version is not that of its manifest')
-    if values.get('backup_id') != backup_id:
-        raise InvalidTable(f'it belongs to backup {values.get("backup_id")}')
-    size = values.get('block_bytes')
-    if type(size) is not int or not 0 < size <= _LARGEST_BLOCK_BYTES:
-        raise InvalidTable(f'{size!r} is no block size')
-    return Header(backup_id, str(values.get('volume_id')), size)
+        raise InvalidDocument('its version is not that of its manifest')
+    fields.check_owner(values, backup_id)
+    return fields.block_size_of(values, 'block_bytes')
 
 
-def _keep_run(source: '_Source', kind: int, count: int, header: Header,
+def _keep_run(source: '_Source', kind: int, count: int, block_size_bytes: int,
               keep: Callable[[bytes], None]) -> None:
     if kind not in (_ZEROS, _DIGESTS) or not count:
-        raise InvalidTable('a run is malformed')
+        raise InvalidDocument('a run is malformed')
     for start in range(0, count, _BATCH_DIGESTS):
         part = min(_BATCH_DIGESTS, count - start)
         if kind == _ZEROS:
-            keep(digests.zero_digests(part, header.block_size_bytes))
+            keep(digests.zero_digests(part, block_size_bytes))
         else:
             keep(source.take(part * DIGEST_BYTES))
 
@@ -146,7 +129,7 @@ class _Source:
         while b'\n' not in self._buffer:
             if (len(self._buffer) > _LARGEST_HEADER_BYTES
                     or not self._fill()):
-                raise InvalidTable('its first line is no header')
+                raise InvalidDocument('its first line is no header')
         line, _, rest = bytes(self._buffer).partition(b'\n')
         self._buffer[:] = rest
         return line
@@ -154,14 +137,14 @@ class _Source:
     def take(self, count: int, may_end: bool = False) -> bytes:
         """``count`` bytes; ``b''`` where the stream may end and does.
 
-        :raises InvalidTable: it ends early.
+        :raises InvalidDocument: it ends early.
         """
         while len(self._buffer) < count and self._fill():
             pass
         if may_end and not self._buffer:
             return b''
         if len(self._buffer) < count:
-            raise InvalidTable('it ends early')
+            raise InvalidDocument('it ends early')
         data = bytes(self._buffer[:count])
         del self._buffer[:count]
         return data

@@ -15,26 +15,24 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chunked_backup.formats.fields import InvalidDocument
+
 _READ_BYTES = 256 << 10
 #: The first line of a manifest holds the metadata of a volume.
 _LONGEST_LINE_BYTES = 16 << 20
-
-
-class InvalidTable(Exception):
-    """The object is not what it should be; callers say whose it is."""
 
 
 def read_lines(stream: Any) -> Iterator[bytes]:
     """Each line of a stream, without its end.
 
     :param stream: has ``read(size)``.
-    :raises InvalidTable: a line has no end, or is too long.
+    :raises InvalidDocument: a line has no end, or is too long.
     """
     rest = b''
     while data := stream.read(_READ_BYTES):
         *lines, rest = (rest + data).split(b'\n')
         yield from lines
         if len(rest) > _LONGEST_LINE_BYTES:
-            raise InvalidTable('a line of it is too long')
+            raise InvalidDocument('a line of it is too long')
     if rest:
-        raise InvalidTable('it ends early')
+        raise InvalidDocument('it ends early')

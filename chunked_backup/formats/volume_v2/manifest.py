@@ -57,12 +57,12 @@ from typing import Any, cast
 
 from chunked_backup import errors
 from chunked_backup.blocks import codecs
+from chunked_backup.formats import fields
 from chunked_backup.formats import names
+from chunked_backup.formats.fields import InvalidDocument
 from chunked_backup.formats.manifest import Manifest
-from chunked_backup.formats.volume_v2.lines import InvalidTable
 from chunked_backup.formats.volume_v2.lines import read_lines
 from chunked_backup.formats.volume_v2.version import VERSION
-from chunked_backup.model import BackupRecord
 from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredPack
 
@@ -80,14 +80,7 @@ _COMPRESSIONS = (codecs.NONE, codecs.NONE, codecs.ZLIB[0], codecs.BZ2[0],
                  codecs.ZSTD[0])
 _EXTENTS = b'"extents": ['
 _END = re.compile(rb'\],"sha256": "([0-9a-f]{64})"\}')
-_LARGEST_OFFSET = 1 << 62
-_LARGEST_BLOCK_BYTES = 2 << 30
 _SHA256 = re.compile(r'[0-9a-f]{64}')
-# The texts of a manifest, and whether each must be there.
-_TEXTS = {'backup_id': True, 'volume_id': True, 'created_at': True,
-          'digest_table_sha256': True, 'backup_name': False,
-          'backup_description': False, 'parent_id': False,
-          'volume_meta': False}
 
 
 class ObjectList:
@@ -209,17 +202,17 @@ class ObjectList:
                   header: dict[str, Any]) -> None:
         """Add what ``batches`` has given, behind the last.
 
-        :raises InvalidTable: a record contradicts another, or ``header``.
+        :raises InvalidDocument: a record contradicts another, or ``header``.
         """
         if self._numbers and number < self._numbers[-1]:
-            raise InvalidTable('its objects are out of order')
+            raise InvalidDocument('its objects are out of order')
         end = (self._offsets[-1] + self._lengths[-1] if self._offsets else 0)
         for record in _RECORD.iter_unpack(records):
             offset, length, stored_bytes, compression, digest = record
             problem = _problem(offset, length, stored_bytes, compression, end,
                                header)
             if problem:
-                raise InvalidTable(
+                raise InvalidDocument(
                     f'the extent at {offset} of object {number} {problem}')
             self._add(number, offset, length, stored_bytes, compression,
                       digest)
@@ -298,28 +291,18 @@ def parse(stream: Any, backup_id: str | None, prefix: str,
     :raises CorruptObject: it does not.
     :raises CorruptBackup: it is no manifest of this backup.
     """
-    try:
+    with fields.part_of(backup_id or f'under {prefix}', 'manifest'):
         header, objects, fits = _parse_lines(read_lines(stream), prefix)
-        if backup_id is not None and header['backup_id'] != backup_id:
-            raise InvalidTable(f'it belongs to backup {header["backup_id"]}')
-    except InvalidTable as exc:
-        raise errors.CorruptBackup(
-            backup_id=backup_id or f'under {prefix}',
-            reason=f'its manifest is broken: {exc}') from exc
+        fields.check_owner(header, backup_id)
     if strict and not fits:
         raise errors.CorruptObject(
             backup_id=header['backup_id'], object_name=names.manifest(prefix),
             offset=0, reason='its sha256 is not the one that it names')
-    record = BackupRecord(
-        id=header['backup_id'], volume_id=header['volume_id'],
-        parent_id=header.get('parent_id'), prefix=prefix,
-        name=header.get('backup_name'),
-        description=header.get('backup_description'),
-        created_at=header['created_at'])
     return Manifest(
-        record, objects, VERSION, header.get('volume_meta'),
-        header.get('extra_metadata'), header['volume_bytes'],
-        header['block_bytes'], header['digest_table_sha256'])
+        fields.record_of(header, prefix), objects, VERSION,
+        header.get('volume_meta'), header.get('extra_metadata'),
+        header['volume_bytes'], header['block_bytes'],
+        header['digest_table_sha256'])
 
 
 def _parse_lines(lines: Iterator[bytes], prefix: str
@@ -332,38 +315,34 @@ def _parse_lines(lines: Iterator[bytes], prefix: str
         end = _END.fullmatch(line)
         if end:
             if next(lines, None) is not None:
-                raise InvalidTable('something follows its end')
+                raise InvalidDocument('something follows its end')
             return header, objects, (
                 end[1].decode() == sha256.hexdigest())
         objects.add_batch(*_batch(line), header)
         sha256.update(line)
         sha256.update(b'\n')
-    raise InvalidTable('it ends early')
+    raise InvalidDocument('it ends early')
 
 
 def _header(line: bytes) -> dict[str, Any]:
     if not line.endswith(_EXTENTS):
-        raise InvalidTable('its first line is no header')
+        raise InvalidDocument('its first line is no header')
     try:
         header = json.loads(line + b']}')
     except (ValueError, RecursionError) as exc:
-        raise InvalidTable(f'its header is no JSON ({exc})') from exc
+        raise InvalidDocument(f'its header is no JSON ({exc})') from exc
     if not isinstance(header, dict):
-        raise InvalidTable('its header is no map')
-    for key, required in _TEXTS.items():
-        value = header.get(key)
-        if not isinstance(value, str) and (required or value is not None):
-            raise InvalidTable(f'{key} is missing or no text')
-    for key, largest in (('volume_bytes', _LARGEST_OFFSET),
-                         ('block_bytes', _LARGEST_BLOCK_BYTES)):
-        value = header.get(key)
-        if type(value) is not int or not 0 < value <= largest:
-            raise InvalidTable(f'{key} is {value!r}')
+        raise InvalidDocument('its header is no map')
+    fields.check_texts(header, 'digest_table_sha256')
+    fields.block_size_of(header, 'block_bytes')
+    size = header.get('volume_bytes')
+    if type(size) is not int or not 0 < size <= fields.LARGEST_OFFSET:
+        raise InvalidDocument(f'volume_bytes is {size!r}')
     if header.get('digest_algorithm') != 'sha256':
-        raise InvalidTable('its digests are unknown: '
-                           f'{header.get("digest_algorithm")!r}')
+        raise InvalidDocument('its digests are unknown: '
+                              f'{header.get("digest_algorithm")!r}')
     if not _SHA256.fullmatch(header['digest_table_sha256']):
-        raise InvalidTable('digest_table_sha256 is no sha256')
+        raise InvalidDocument('digest_table_sha256 is no sha256')
     return header
 
 
@@ -372,10 +351,10 @@ def _batch(line: bytes) -> tuple[int, bytes]:
     try:
         number, text = json.loads(line.removeprefix(b','))
         if type(number) is not int or not 0 < number < 1 << 32:
-            raise InvalidTable(f'{number!r} is no number of an object')
+            raise InvalidDocument(f'{number!r} is no number of an object')
         records = base64.b64decode(text, validate=True)
     except (ValueError, TypeError, RecursionError, binascii.Error) as exc:
-        raise InvalidTable(f'a line of extents is broken ({exc})') from exc
+        raise InvalidDocument(f'a line of extents is broken ({exc})') from exc
     if not records or len(records) % _RECORD.size:
-        raise InvalidTable('a line of extents is cut short')
+        raise InvalidDocument('a line of extents is cut short')
     return number, records

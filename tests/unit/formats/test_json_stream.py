@@ -15,6 +15,7 @@ import io
 import pytest
 
 from chunked_backup.formats import json_stream
+from chunked_backup.formats.fields import InvalidDocument
 
 
 def document(text):
@@ -47,7 +48,7 @@ def test_an_empty_list_has_no_items():
 @pytest.mark.parametrize('text', [b'{"a": 1}', b'{"a": {}}', b'{"a": "[]"}'])
 def test_items_of_anything_but_a_list_are_refused(text):
     events = json_stream.Events(io.BytesIO(text))
-    with pytest.raises(json_stream.InvalidDocument, match='list'):
+    with pytest.raises(InvalidDocument, match='list'):
         for _ in events.keys():
             list(events.items())
 
@@ -59,13 +60,13 @@ def test_items_of_anything_but_a_list_are_refused(text):
     b'{"a": 1e999999999999999999999}', b'{"a": 1e400}', b"{'a': 1}",
     b'{"a": ' + b'9' * 5000 + b'}'])
 def test_what_is_no_json_is_refused(text):
-    with pytest.raises(json_stream.InvalidDocument):
+    with pytest.raises(InvalidDocument):
         document(text)
 
 
 @pytest.mark.parametrize('text', [b'[]', b'1', b'"a"', b'null'])
 def test_a_document_that_is_no_map_is_refused(text):
-    with pytest.raises(json_stream.InvalidDocument, match='no map'):
+    with pytest.raises(InvalidDocument, match='no map'):
         document(text)
 
 
@@ -73,7 +74,7 @@ def test_a_document_that_is_no_map_is_refused(text):
     b'{"a": 1, "a": 1}', b'{"b": {"a": 1, "a": 2}}',
     b'{"b": [{"a": {"c": 1, "c": 1}}]}'])
 def test_a_key_that_stands_twice_is_refused(text):
-    with pytest.raises(json_stream.InvalidDocument, match='twice'):
+    with pytest.raises(InvalidDocument, match='twice'):
         document(text)
 
 
@@ -86,14 +87,14 @@ def test_the_same_key_may_stand_in_several_maps():
                                               (b'{"a":', b'}')])
 def test_nesting_without_end_is_refused(opening, closing):
     deep = opening * 100000 + b'1' + closing * 100000
-    with pytest.raises(json_stream.InvalidDocument):
+    with pytest.raises(InvalidDocument):
         document(b'{"a": ' + deep + b'}')
 
 
 @pytest.mark.parametrize('junk', [b'"', b'"{}', b'"\\', b'"\xc3', b'tru',
                                   b'-', b'1', b'/', b'\0', b'{', b'}'])
 def test_anything_behind_the_document_is_refused(junk):
-    with pytest.raises(json_stream.InvalidDocument):
+    with pytest.raises(InvalidDocument):
         document(b'{"a": 1} ' + junk)
 
 
