@@ -21,8 +21,8 @@ from chunked_backup.model import BackupRecord
 
 #: No volume is longer.
 LARGEST_OFFSET = 1 << 62
-# No object is longer, and blocks of any size are held in memory.
-_LARGEST_BLOCK_BYTES = 2 << 30
+#: No object is longer, and blocks of any size are held in memory.
+LARGEST_BLOCK_BYTES = 2 << 30
 
 _TEXTS = ('backup_id', 'volume_id', 'created_at')
 _OPTIONAL_TEXTS = ('backup_name', 'backup_description', 'parent_id',
@@ -88,6 +88,6 @@ def block_size_of(header: dict[str, Any], key: str) -> int:
     :raises InvalidDocument: there is none, or none that can be.
     """
     size = header.get(key)
-    if type(size) is not int or not 0 < size <= _LARGEST_BLOCK_BYTES:
+    if type(size) is not int or not 0 < size <= LARGEST_BLOCK_BYTES:
         raise InvalidDocument(f'{key} {size!r} is no block size')
     return size

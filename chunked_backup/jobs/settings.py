@@ -16,6 +16,7 @@ import dataclasses
 
 from chunked_backup import errors
 from chunked_backup.formats import VERSIONS
+from chunked_backup.formats.fields import LARGEST_BLOCK_BYTES
 
 #: Volumes are read, hashed and written in pieces of about this size.
 PIECE_BYTES = 1 << 20
@@ -50,6 +51,11 @@ class Settings:
         if self.block_size_bytes <= 0 or self.chunk_size_bytes <= 0:
             raise errors.ConfigurationError(
                 reason='the chunk size and the block size must be above 0')
+        if self.block_size_bytes > LARGEST_BLOCK_BYTES:
+            raise errors.ConfigurationError(
+                reason=f'the block size ({self.block_size_bytes} bytes) is '
+                       f'above {LARGEST_BLOCK_BYTES} bytes, which no restore '
+                       'would take')
         if self.chunk_size_bytes % self.block_size_bytes:
             raise errors.ConfigurationError(
                 reason=f'the chunk size ({self.chunk_size_bytes} bytes) is '

@@ -29,6 +29,12 @@ def test_a_chunk_is_whole_blocks(chunk, block):
         settings.Settings(chunk, block)
 
 
+def test_no_backup_is_written_that_no_restore_takes():
+    settings.Settings(2 << 30, 2 << 30)
+    with pytest.raises(errors.ConfigurationError, match='above 2147483648'):
+        settings.Settings(4 << 30, 4 << 30)
+
+
 @pytest.mark.parametrize('block, piece', [
     (32768, 1 << 20), (300000, 900000), (1 << 20, 1 << 20),
     (3 << 20, 3 << 20)])
