@@ -88,9 +88,15 @@ def parse(open_stream: Callable[[], Any], backup_id: str,
     with fields.part_of(backup_id, 'digest table'), open_stream() as stream:
         source = _Source(stream)
         block_size = _block_size_of(source.line(), backup_id)
-        while run := source.take(_RUN.size, may_end=True):
-            kind, count = _RUN.unpack(run)
-            _keep_run(source, kind, count, block_size, keep)
+        # Runs may be as short as a block. A million take 1.2 s so; handed on
+        # one by one, 2.3 s, and 4.0 s where the digests go to a file.
+        batch = bytearray()
+        for digests_of_run in _runs(source, block_size):
+            batch += digests_of_run
+            if len(batch) >= _BATCH_DIGESTS * DIGEST_BYTES:
+                keep(bytes(batch))
+                batch.clear()
+        keep(bytes(batch))
         return block_size
 
 
@@ -105,16 +111,18 @@ def _block_size_of(header: bytes, backup_id: str) -> int:
     return fields.block_size_of(values, 'block_bytes')
 
 
-def _keep_run(source: '_Source', kind: int, count: int, block_size_bytes: int,
-              keep: Callable[[bytes], None]) -> None:
-    if kind not in (_ZEROS, _DIGESTS) or not count:
-        raise InvalidDocument('a run is malformed')
-    for start in range(0, count, _BATCH_DIGESTS):
-        part = min(_BATCH_DIGESTS, count - start)
-        if kind == _ZEROS:
-            keep(digests.zero_digests(part, block_size_bytes))
-        else:
-            keep(source.take(part * DIGEST_BYTES))
+def _runs(source: '_Source', block_size_bytes: int) -> Iterator[bytes]:
+    """The digests of each run, of a long one some at a time."""
+    while run := source.take(_RUN.size, may_end=True):
+        kind, count = _RUN.unpack(run)
+        if kind not in (_ZEROS, _DIGESTS) or not count:
+            raise InvalidDocument('a run is malformed')
+        for start in range(0, count, _BATCH_DIGESTS):
+            part = min(_BATCH_DIGESTS, count - start)
+            if kind == _ZEROS:
+                yield digests.zero_digests(part, block_size_bytes)
+            else:
+                yield source.take(part * DIGEST_BYTES)
 
 
 class _Source:
