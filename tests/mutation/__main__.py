@@ -71,6 +71,9 @@ TESTS = {
     'formats/tree_v1/manifest': [f'{_UNIT}/formats/tree_v1',
                                  'tests/property/test_tree_malice.py'],
     'formats/tree_v1/names': [f'{_UNIT}/formats/tree_v1'],
+    'formats/volume_v2/digest_table': [f'{_UNIT}/formats/volume_v2'],
+    'formats/volume_v2/lines': [f'{_UNIT}/formats/volume_v2'],
+    'formats/volume_v2/manifest': [f'{_UNIT}/formats/volume_v2'],
 }
 
 

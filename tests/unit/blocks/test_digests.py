@@ -57,6 +57,13 @@ def test_digest_of_a_zero_block():
     assert digests.zero_digests(3, 4096) == expected * 3
 
 
+def test_the_digest_of_an_extent_is_that_of_the_format():
+    """As other programs that read format 2.0.0 make it."""
+    blocks = hashlib.sha256(b'a block').digest()
+    assert digests.extent_digest(0x0102030405, blocks) == hashlib.sha256(
+        b'\5\4\3\2\1\0\0\0' + blocks).digest()[:16]
+
+
 def test_differing_runs_of_equal_digests_are_none():
     assert list(digests.differing_runs(b'a' * 96, b'a' * 96)) == []
 
