@@ -68,6 +68,14 @@ def ledger(request):
         assert each.points, 'nothing was tried'
 
 
+@pytest.fixture(autouse=True)
+def _system_calls_are_put_back():
+    """What a test has put in place of one harms none of the others."""
+    before = dict(vars(os))
+    yield
+    assert vars(os) == before
+
+
 @pytest.fixture
 def scale():
     """Gives how much to try: in CI, or in the long run."""

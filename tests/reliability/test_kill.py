@@ -17,6 +17,7 @@ import os
 import random
 import signal
 import time
+import traceback
 
 import pytest
 
@@ -47,6 +48,9 @@ def in_child(function, after_s=None):
         try:
             function()
             code = 0
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(code)
     if after_s is not None:

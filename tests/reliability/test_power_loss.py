@@ -133,14 +133,14 @@ def test_the_power_fails_at_every_moment(what, name, tmp_path, conf, ledger,
                        for problem in operation.problems()]
 
 
-def test_the_test_notices_a_file_that_is_not_synced(tmp_path, conf,
-                                                    monkeypatch):
+def test_the_test_notices_a_file_that_is_not_synced(tmp_path, conf):
     """A rename without fsync leaves an empty record in some moment."""
     support.override(executor='serial')
     story = stories.tell('volume', 'posix', tmp_path)
-    with Disk(story.repository.path) as disk:
+    with (Disk(story.repository.path) as disk,
+          pytest.MonkeyPatch.context() as patch):
         followed = os.fsync
-        monkeypatch.setattr(os, 'fsync', lambda descriptor: (
+        patch.setattr(os, 'fsync', lambda descriptor: (
             followed(descriptor) if os.path.isdir(
                 f'/proc/self/fd/{descriptor}') else None))
         backup = story.back_up(story.service())
