@@ -63,7 +63,7 @@ def swift_driver(server, url=None, **options):
     support.override('chunked_backup_swift', **{
         'auth': 'single_user', 'auth_version': '1',
         'auth_url': server.auth_url.replace(server.url, url or server.url),
-        'user': server.user, 'key': server.key,
+        'user': server.user, 'key': server.key, 'retry_backoff': 0,
         'chunk_size_bytes': support.CHUNK,
         'sha_block_size_bytes': support.BLOCK, **options})
     return SwiftBackupDriver(None)

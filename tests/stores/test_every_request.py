@@ -30,7 +30,7 @@ from tests import support
 FAULTS = {'lose_answer': ({}, True),
           'answer': ({'status': 403, 'body': b''}, False)}
 #: Each so many requests one fails: all of them take twenty minutes.
-STEP = int(os.environ.get('CHUNKED_BACKUP_REQUEST_STEP', 12))
+STEP = int(os.environ.get('CHUNKED_BACKUP_REQUEST_STEP', 18))
 
 
 @pytest.fixture(params=['s3-on-ceph', 'swift-on-swift'])
