@@ -97,12 +97,13 @@ def test_the_command_tells_of_a_full_share(example, volume, tmp_path):
 
 
 def test_a_full_disk_of_swift_leaves_nothing(tmp_path, volume):
-    """An object server says 507, the proxy in front of it 503: for the
-    client this is a store that fails for now."""
+    """An object server says 507, the proxy in front of it 503, and for a
+    second to all other requests: for the client this is a store that fails
+    for now."""
     with Swift(tmp_path / 'swift', disk_bytes=32 << 20) as cluster:
         server = cluster.proxy()
         driver = stores.swift_driver(
-            server, retry_attempts=2, container='full',
+            server, retry_attempts=4, retry_backoff=1, container='full',
             chunk_size_bytes=1 << 20, sha_block_size_bytes=examples.BLOCK)
         service = VolumeService(driver)
         before = service.backup(str(volume))
