@@ -68,6 +68,11 @@ def parse_manifest(stream: Any, backup_id: str | None, prefix: str,
             backup_id=manifest.record.id,
             reason=f'its format version {manifest.version!r} is unknown; '
                    'known are: ' + ', '.join(VERSIONS))
+    if manifest.version != cinder_v1.VERSION:
+        raise errors.CorruptBackup(
+            backup_id=manifest.record.id,
+            reason=f'its manifest is none of format {manifest.version}, '
+                   'though it says so')
     return manifest
 
 

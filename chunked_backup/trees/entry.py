@@ -130,7 +130,8 @@ def unpack(fields: Sequence[Any]) -> Entry:
     :raises InvalidEntry: it is none, or one that nobody could have read from
         a file system; its path may lead out of the tree.
     """
-    if tuple(map(type, fields)) not in _TYPES:
+    if (type(fields) not in (tuple, list)
+            or tuple(map(type, fields)) not in _TYPES):
         raise _invalid(fields, 'its fields are not those of an entry')
     (path, kind, mode, uid, gid, user, group, mtime_s, mtime_ns, ctime_s,
      ctime_ns, size, inode, device, links, rdev, target, xattrs,
@@ -221,5 +222,7 @@ def _check_hardlink(fields: Sequence[Any], path: bytes, kind: str,
 
 
 def _invalid(fields: Sequence[Any], reason: str) -> errors.InvalidEntry:
-    path = fields[0] if fields and type(fields[0]) is bytes else b'?'
+    path = b'?'
+    if type(fields) in (tuple, list) and fields and type(fields[0]) is bytes:
+        path = fields[0]
     return errors.InvalidEntry(path=path[:_SHOWN_BYTES], reason=reason)

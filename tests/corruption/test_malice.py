@@ -31,6 +31,7 @@ from tests.corruption import chains
 from tests.corruption.chains import BLOCK
 from tests.corruption.chains import VOLUME_BYTES
 from tests.corruption.chains import never_wrong
+from tests.fuzz.mutations import mutated
 
 MIB = 1 << 20
 LARGEST_MEMORY_BYTES = 24 * MIB
@@ -287,34 +288,6 @@ def test_a_shorter_last_object_does_not_pass_for_a_smaller_volume(chain,
 
 
 # Random changes.
-
-NASTY = [None, True, False, 0, 1, -1, 511, 512, 2 ** 31, 2 ** 62, 2 ** 63,
-         10 ** 40, 0.5, 1e308, '', 'none', 'zlib', 'zstd', '..', '/', '\0',
-         '\ud800', 'x' * 10_000, [], {}, [[]], [{}], {'a': {}}, '00' * 32,
-         '0' * 32]
-
-
-def mutated(rng, value):
-    """The value with one part of it replaced, removed or doubled."""
-    if isinstance(value, dict) and value and rng.random() < 0.9:
-        key = rng.choice(sorted(value))
-        if rng.random() < 0.1:
-            return {other: part for other, part in value.items()
-                    if other != key}
-        return value | {key: mutated(rng, value[key])}
-    if isinstance(value, list) and value and rng.random() < 0.9:
-        index = rng.randrange(len(value))
-        chance = rng.random()
-        if chance < 0.1:
-            return value[:index] + value[index + 1:]
-        if chance < 0.2:
-            return value[:index] + [value[index]] + value[index:]
-        return (value[:index] + [mutated(rng, value[index])]
-                + value[index + 1:])
-    if isinstance(value, int) and rng.random() < 0.5:
-        return value + rng.choice([-1, 1, -BLOCK, BLOCK, 8 * BLOCK])
-    return rng.choice(NASTY)
-
 
 @pytest.mark.parametrize('seed', range(4))
 @pytest.mark.parametrize('kind', ['manifest', 'digest table'])

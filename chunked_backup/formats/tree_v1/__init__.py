@@ -40,5 +40,7 @@ from chunked_backup.formats.tree_v1 import names
 from chunked_backup.formats.tree_v1.index import Content
 from chunked_backup.formats.tree_v1.index import Record
 from chunked_backup.formats.tree_v1.manifest import TreeManifest
+from chunked_backup.formats.tree_v1.manifest import time_of
 
-__all__ = ['Content', 'Record', 'TreeManifest', 'index', 'manifest', 'names']
+__all__ = ['Content', 'Record', 'TreeManifest', 'index', 'manifest', 'names',
+           'time_of']

@@ -27,6 +27,7 @@ gives them.
 """
 
 import dataclasses
+import datetime
 import json
 from typing import Any
 
@@ -132,6 +133,22 @@ def _segment(length: int, stored_bytes: int, compression: str,
     return segment
 
 
+def time_of(created_at: str) -> datetime.datetime:
+    """When a backup was made.
+
+    :raises ValueError: it is no ISO 8601 with an offset from UTC, or no year
+        that has a local time.
+    """
+    try:
+        time = datetime.datetime.fromisoformat(created_at)
+        time.astimezone()
+    except OverflowError as exc:
+        raise ValueError(f'{created_at!r} has no local time') from exc
+    if time.tzinfo is None:
+        raise ValueError(f'{created_at!r} has no offset from UTC')
+    return time
+
+
 _TYPES = {'id': str, 'name': str, 'parent_id': str | None, 'ancestors': list,
           'engine': str, 'settings': dict, 'source': str,
           'host': str, 'created_at': str, 'started_ns': int, 'totals': dict}
@@ -149,5 +166,6 @@ def _check(manifest: TreeManifest) -> None:
     if manifest.parent_id != parent_id:
         raise ValueError(f'its parent is {manifest.parent_id!r}, its '
                          f'ancestors are {manifest.ancestors!r}')
+    time_of(manifest.created_at)
     if not all(isinstance(each, int) for each in manifest.totals.values()):
         raise ValueError('its totals are no numbers')

@@ -36,6 +36,8 @@ from chunked_backup.model import MappedRange
 from chunked_backup.model import RestoreSummary
 from chunked_backup.model import Status
 
+_LONGEST_VOLUME_ID_BYTES = 128
+
 
 class VolumeService:
     """Backs volumes up, brings them back, and keeps the records.
@@ -65,7 +67,9 @@ class VolumeService:
         :param incremental: relative to the newest backup of the volume.
         :param parent: relative to this backup; see ``find``.
         :raises FullBackupRequired: there is no parent to be relative to.
+        :raises InvalidInput: the volume id cannot be part of a name.
         """
+        _check_volume_id(volume_id or '')
         with _open_volume(path) as volume_file:
             self.driver.check_for_setup_error()
             volume_id = volume_id or volume_id_of(path)
@@ -208,6 +212,17 @@ def volume_id_of(path: str) -> str:
     """A volume's id: always the same for the same path."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL,
                           'file://' + os.path.realpath(path)))
+
+
+def _check_volume_id(volume_id: str) -> None:
+    """Objects are named after it, and what no store takes as a name could
+    neither be stored nor, later, be deleted."""
+    if ('/' in volume_id or not volume_id.isprintable()
+            or len(volume_id.encode()) > _LONGEST_VOLUME_ID_BYTES):
+        raise errors.InvalidInput(
+            reason=f'the volume id {volume_id!r} cannot be part of the name '
+                   'of an object: it has a slash, or what cannot be printed, '
+                   f'or more than {_LONGEST_VOLUME_ID_BYTES} bytes')
 
 
 def _open_volume(path: str) -> Any:

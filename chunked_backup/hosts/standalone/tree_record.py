@@ -14,7 +14,10 @@
 
 import dataclasses
 import datetime
+from typing import Self
 
+from chunked_backup.formats.tree_v1 import time_of
+from chunked_backup.hosts.standalone.record import InvalidRecord
 from chunked_backup.hosts.standalone.record import Record
 
 
@@ -36,6 +39,15 @@ class TreeBackup(Record):
     level: int = 0
     totals: dict[str, int] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        backup = super().from_json(data)
+        try:
+            time_of(backup.created_at)
+        except ValueError as exc:
+            raise InvalidRecord(f'created_at: {exc}') from exc
+        return backup
+
     @property
     def volume_id(self) -> str:
         """Drivers ask for it when they choose a container."""
@@ -49,4 +61,4 @@ class TreeBackup(Record):
     @property
     def created(self) -> datetime.datetime:
         """When its making began."""
-        return datetime.datetime.fromisoformat(self.created_at)
+        return time_of(self.created_at)

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chunked_backup.hosts.standalone.record import Backup, InvalidRecord
+from chunked_backup.hosts.standalone.tree_record import TreeBackup
 from chunked_backup.model import BackupRecord
 
 TEXT = st.text(st.characters(exclude_categories=['Cs']), max_size=20)
@@ -67,6 +68,14 @@ def test_what_earlier_releases_did_not_have_may_be_missing():
                          'created_at')}
     assert Backup.from_json(json.dumps(values).encode()) == Backup(
         'an id', 'a volume')
+
+
+@pytest.mark.parametrize('created_at', [
+    '', 'today', '2026-01-02 03:04:05', '2026-01-02T03:04:60+00:00'])
+def test_a_tree_of_no_known_time_is_refused(created_at):
+    record = TreeBackup('an id', name='home', created_at=created_at)
+    with pytest.raises(InvalidRecord, match='created_at'):
+        TreeBackup.from_json(record.to_json())
 
 
 def test_items_are_attributes():

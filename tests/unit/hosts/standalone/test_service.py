@@ -75,6 +75,16 @@ def test_the_same_path_is_the_same_volume(service, volume, tmp_path):
     assert service.backup(str(volume), volume_id='v').volume_id == 'v'
 
 
+@pytest.mark.parametrize('volume_id', [
+    'a/b', '../x', 'a\0b', 'a\nb', 'a\udcff', 'x' * 200, '\u20ac' * 100],
+    ids=ascii)
+def test_a_volume_id_that_cannot_be_part_of_a_name_leaves_no_record(
+        service, volume, volume_id):
+    with pytest.raises(errors.InvalidInput, match='volume id'):
+        service.backup(str(volume), volume_id=volume_id)
+    assert service.backups() == []
+
+
 def test_an_incremental_is_on_the_newest_available(service, chain):
     full, one, two = chain
     assert (full.parent_id, one.parent_id, two.parent_id) == (
