@@ -107,6 +107,13 @@ class RsyncEngine(engine.BackupEngine):
         signature = delta.Signature.from_bytes(self.parent.read(
             self._cache, operator.attrgetter('signatures'), old.signature,
             self.monitor.tick))
+        places = list(extents_of(old))
+        if (sum(place.length for place in places) != signature.length
+                or any(place.offset + place.length >= 1 << 64
+                       for place in places)):
+            raise errors.CorruptBackup(
+                backup_id=self.parent.newest.manifest.id,
+                reason='a signature and the ranges of its file do not fit')
         old_size = signature.block_size_bytes
         if _long_enough(old_size, size) > 2 * old_size:
             return None

@@ -10,12 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from unittest import mock
+
 import pytest
 
 from chunked_backup import delta
 from chunked_backup import errors
 from chunked_backup.engines.rsync import RsyncEngine
 from chunked_backup.engines.rsync import _long_enough
+from chunked_backup.formats.tree_v1 import Content
+from chunked_backup.formats.tree_v1.index import Extents
+from chunked_backup.formats.tree_v1.index import Place
 
 _TIB = 1 << 40
 
@@ -38,3 +43,20 @@ def test_blocks_never_get_longer_than_a_signature_takes():
 def test_blocks_that_no_signature_takes_are_refused(block_size):
     with pytest.raises(errors.InvalidInput, match='block size'):
         RsyncEngine(block_size)
+
+
+@pytest.mark.parametrize('places', [
+    [], [(0, 0, 299)], [(0, 0, 300), (0, 0, 1)], [(0, 2 ** 64 - 300, 300)]])
+def test_a_signature_of_another_file_than_the_extents_is_damage(places):
+    """Of a parent that somebody has altered, and all digests with it."""
+    engine = RsyncEngine(64)
+    extents = Extents()
+    for place in places:
+        extents.add(*place)
+    data = delta.gen_sig_from_stream(b'x' * 300, block_size_bytes=64)
+    engine.parent = mock.Mock(**{'read.return_value': data.to_bytes(),
+                                 'newest.manifest.id': 'parent'})
+    engine.monitor = engine._cache = mock.Mock()
+    old = Content(bytes(32), extents.pack(), Place(0, 0, 1))
+    with pytest.raises(errors.CorruptBackup, match='signature'):
+        engine._encoder(old, 300)
