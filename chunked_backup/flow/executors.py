@@ -153,8 +153,10 @@ class Workers:
 
     def shutdown(self) -> None:
         """Forget what has not begun, and wait a while for what runs."""
-        self.io.shutdown()
-        self.cpu.shutdown()
+        deadline_s = time.monotonic() + SHUTDOWN_GRACE_S
+        self.cpu.shutdown(grace_s=0)
+        self.io.shutdown(SHUTDOWN_GRACE_S)
+        self.cpu.shutdown(max(0.0, deadline_s - time.monotonic()))
 
 
 def available_cpus() -> int:

@@ -27,9 +27,9 @@ the store can tell, when it commits. It then removes nothing.
 """
 
 import contextlib
+import functools
 import hashlib
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -43,6 +43,7 @@ from chunked_backup.flow.executors import open_workers
 from chunked_backup.flow.executors import run_one
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.flow.window import ordered
+from chunked_backup.jobs.clean_up import clean_up
 from chunked_backup.jobs.delete import remove_objects
 from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.jobs.keep_object import KeptObjects
@@ -62,10 +63,6 @@ _Store = Callable[[str, Callable[[Writer], str]], str]
 
 # A hole is compared with the parent 4 GiB of 32 KiB blocks at a time.
 _HOLE_BLOCKS = 131072
-# How long cleaning up waits for a store that does not answer; somebody who
-# cancels does not want to wait.
-_CLEANUP_STALL_S = 120.0
-_CANCELLED_CLEANUP_STALL_S = 1.5
 
 
 class BackupJob:
@@ -160,23 +157,10 @@ class BackupJob:
                            f'{self._prefix}')
             return
         store = ObjectStore(self._store.driver, self._store.container)
-        answered_s = [time.monotonic()]
-        limit_s = (_CANCELLED_CLEANUP_STALL_S
-                   if isinstance(cause, errors.Cancelled | KeyboardInterrupt)
-                   else _CLEANUP_STALL_S)
-
-        def progress() -> None:
-            answered_s[0] = time.monotonic()
-
-        def give_up() -> None:
-            if time.monotonic() - answered_s[0] > limit_s:
-                raise errors.TransientDriverError(
-                    container=store.container, object_name=None,
-                    reason='it does not answer')
-
         try:
-            run_one(self._settings.executor, give_up, remove_objects, store,
-                    formats.names, self._prefix, progress)
+            clean_up(self._settings.executor, store.container, cause,
+                     functools.partial(remove_objects, store, formats.names,
+                                       self._prefix))
         except errors.DriverError as exc:
             cause.add_note(f'objects of the broken-off backup are left under '
                            f'{self._prefix}: {exc}')

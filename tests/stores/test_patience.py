@@ -22,8 +22,8 @@ from chunked_backup.hosts.standalone.service import VolumeService
 from chunked_backup.model import Status
 from tests import support
 
-# Far more than it takes, and far less than the server hangs.
-_SOON_S = 30
+# What is promised of a cancellation, and far less than the server hangs.
+_SOON_S = 5
 _HANGING_S = 120
 
 

@@ -25,6 +25,7 @@ from typing import Generic
 from chunked_backup import errors
 from chunked_backup.hosts.standalone.catalogue import Catalogue
 from chunked_backup.hosts.standalone.catalogue import Kept
+from chunked_backup.jobs.clean_up import clean_up
 from chunked_backup.model import Status
 
 
@@ -32,15 +33,19 @@ class Deletion(Generic[Kept]):
     """Deletes backups of one kind.
 
     :param catalogue: of that kind.
-    :param remove: deletes the objects of a backup.
+    :param remove: deletes the objects of a backup, and calls what it is
+        given whenever the store has answered.
     :param command: the command that deletes such a backup, for messages.
+    :param executor: the mode of what tidies up, as of ``run_one``.
     """
 
     def __init__(self, catalogue: Catalogue[Kept],
-                 remove: Callable[[Kept], None], command: str) -> None:
+                 remove: Callable[[Kept, Callable[[], None]], None],
+                 command: str, executor: str) -> None:
         self._catalogue = catalogue
         self._remove = remove
         self._command = command
+        self._executor = executor
 
     def delete(self, backup: Kept, cascade: bool, force: bool) -> list[Kept]:
         """Delete a backup.
@@ -75,9 +80,14 @@ class Deletion(Generic[Kept]):
         """
         if getattr(cause, '__notes__', None):
             return  # the job could not clean up; the record shows it
-        try:
-            self._remove(backup)
+
+        def remove(answered: Callable[[], None]) -> None:
+            self._remove(backup, answered)
+            answered()
             self._catalogue.remove(backup.id)
+
+        try:
+            clean_up(self._executor, backup.container, cause, remove)
         except errors.ChunkedBackupError as exc:
             cause.add_note(f'what it wrote could not be removed: {exc}; '
                            f'chunked-backup {self._command} {backup.id} '
@@ -118,7 +128,7 @@ class Deletion(Generic[Kept]):
                        'it when that is gone, or have chunked-backup '
                        'repository rebuild make it available again')
         try:
-            self._remove(backup)
+            self._remove(backup, lambda: None)
         except errors.ChunkedBackupError as exc:
             # It stays "deleting": who collects garbage or prunes goes on.
             backup.fail_reason = str(exc)

@@ -54,8 +54,10 @@ class VolumeService:
         host = StandaloneHost(driver, report)
         driver.host = host
         self._catalogue = host.catalogue
-        self._deletion = Deletion(self._catalogue, driver.delete_backup,
-                                  'volume delete')
+        self._deletion = Deletion(
+            self._catalogue,
+            lambda backup, answered: driver.delete_backup(backup),
+            'volume delete', driver.conf.chunked_backup.executor)
 
     def backup(self, path: str, volume_id: str | None = None,
                name: str | None = None, description: str | None = None,

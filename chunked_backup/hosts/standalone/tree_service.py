@@ -77,7 +77,8 @@ class TreeService:
                  report: Report = lambda *_: None) -> None:
         self.driver = driver
         self.catalogue = of_trees(driver)
-        self._deletion = Deletion(self.catalogue, self._remove, 'tree delete')
+        self._deletion = Deletion(self.catalogue, self._remove, 'tree delete',
+                                  driver.conf.chunked_backup.executor)
         self._report = report
         self._progress = progress
         self._shown_s = time.monotonic()
@@ -321,10 +322,11 @@ class TreeService:
             pass
         return errors.BackupCancelled(backup_id=backup.id)
 
-    def _remove(self, backup: TreeBackup) -> None:
+    def _remove(self, backup: TreeBackup,
+                answered: Callable[[], None]) -> None:
         with metrics.recorded(self.driver, 'tree_delete', backup.name):
             store = ObjectStore(self.driver, container_of(backup))
-            remove_objects(store, names, prefix_of(backup))
+            remove_objects(store, names, prefix_of(backup), answered)
             store.discard()
 
 
