@@ -143,3 +143,10 @@ def register(conf: cfg.ConfigOpts) -> None:
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     """For oslo-config-generator; each driver lists its own."""
     return [(GROUP, OPTS)]
+
+
+def parse_problem(error: cfg.ConfigFileParseError) -> str:
+    """What is wrong in a configuration file, and in which line; not the line
+    itself, which may have a secret."""
+    line = getattr(error.__context__, 'line', '')
+    return str(error).replace(f': {line!r}', '')

@@ -160,8 +160,12 @@ class Command(command.Command):
         logging.register_options(conf)
         conf.register_opt(STATE_PATH)
         files = self.app.options.config_file + parsed_args.config_file
-        conf([], project='chunked_backup', prog='chunked_backup',
-             default_config_files=files or None)
+        try:
+            conf([], project='chunked_backup', prog='chunked_backup',
+                 default_config_files=files or None)
+        except cfg.ConfigFileParseError as exc:
+            raise errors.ConfigurationError(
+                reason=opts.parse_problem(exc)) from None
         opts.register(conf)
         metrics_file = self._option(parsed_args, 'metrics_file')
         if metrics_file:

@@ -98,9 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(upgradecheck.main(
             conf, 'chunked_backup', Checks(),
             list(sys.argv[1:] if argv is None else argv)))
+    except cfg.ConfigFileParseError as exc:
+        problem = opts.parse_problem(exc)
     except cfg.Error as exc:
-        print(f'chunked-backup-status: {exc}', file=sys.stderr)
-        return 255
+        problem = str(exc)
+    print(f'chunked-backup-status: {problem}', file=sys.stderr)
+    return 255
 
 
 def _driver() -> Any:

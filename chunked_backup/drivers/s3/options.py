@@ -59,11 +59,11 @@ OPTS = [
         deprecated_opts=_cinder('backup_s3_enable_progress_timer'),
         help='Whether the volume service is told how far a backup is.'),
     cfg.StrOpt(
-        'http_proxy', default='',
+        'http_proxy', default='', secret=True,  # a password may be in it
         deprecated_opts=_cinder('backup_s3_http_proxy'),
         help='The proxy for http.'),
     cfg.StrOpt(
-        'https_proxy', default='',
+        'https_proxy', default='', secret=True,
         deprecated_opts=_cinder('backup_s3_https_proxy'),
         help='The proxy for https.'),
     cfg.FloatOpt(

@@ -57,6 +57,10 @@ def classified(container: str,
     except exceptions.ClientException as exc:
         raise errors.DriverError(reason=f'Keystone: {exc}',
                                  **where) from exc
+    except ValueError as exc:
+        # A listing, or what the server can do, is JSON.
+        raise errors.DriverError(reason=f'its answer makes no sense: {exc}',
+                                 **where) from exc
 
 
 def error(status: int, container: str, object_name: str | None,
