@@ -90,6 +90,7 @@ class Bench:
     """One figure in the making.
 
     :param directory: for volumes and repositories.
+    :ivar options: lines for the section of ours.
     """
 
     def __init__(self, directory, arguments):
@@ -97,7 +98,7 @@ class Bench:
         self.rounds = arguments.rounds
         self.volume_bytes = arguments.volume_mib * _MIB
         self._without = arguments.without
-        self._options = '\n'.join(arguments.set)
+        self.options = '\n'.join(arguments.set)
         self._costs = {}
         self._volume = None
 
@@ -110,7 +111,7 @@ class Bench:
         """Everybody who takes part, with a directory of their own."""
         for kind in kinds:
             if kind.name not in self._without:
-                extra = ({'options': self._options}
+                extra = ({'options': self.options}
                          if issubclass(kind, contenders.Ours) else {})
                 yield kind(self.directory / kind.name, compression, **extra)
 
@@ -154,14 +155,14 @@ class Bench:
         medians = {key: _median(values)
                    for key, values in self._costs.items()}
         for (what, name), cost in medians.items():
-            print(f'  {what:8} {name:16} {_text(cost)}, '
+            print(f'  {what:16} {name:16} {_text(cost)}, '
                   f'{(cost.peak_bytes - bare_bytes) / _MIB:.0f} MiB above '
                   'a bare interpreter')
         for (what, name), cost in medians.items():
             for ours in _OURS:
                 mine = medians.get((what, ours))
                 if mine is not None and name not in _OURS:
-                    print(f'  {what:8} {ours} is '
+                    print(f'  {what:16} {ours} is '
                           f'{cost.elapsed_s / mine.elapsed_s:.1f} times as '
                           f'fast as {name}')
 
@@ -285,7 +286,10 @@ def start(bench):
 
 
 def distant(bench):
-    """Full backup and restore, S3 on Ceph 30 ms before each request."""
+    """Backups and restores, S3 on Ceph 30 ms before each request.
+
+    A full backup is restored, then an incremental one of 5 %, with it.
+    """
     volume = bench.mixed_volume()
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Ceph(
@@ -301,15 +305,21 @@ def distant(bench):
                     'backup_s3_store_secret_key': server.secret_key,
                     'backup_s3_store_bucket': 'stock'}),
             contenders.Ours(
-                bench.directory / 'ours', configuration=_OUR_S3 + (
+                bench.directory / 'ours', options=bench.options,
+                configuration=_OUR_S3 + (
                     f'endpoint_url = {proxy.url}\n'
                     f'access_key = {server.access_key}\n'
                     f'secret_key = {server.secret_key}\n'
                     'bucket = ours\n'))]
-        for _ in range(bench.rounds):
+        for number in range(bench.rounds):
             for contender in everybody:
-                bench.note(contender, contender.full(volume), 'backup')
-                bench.restore(contender, volume, 'restore')
+                bench.note(contender, contender.full(volume), 'full')
+                bench.restore(contender, volume, 'restore of it')
+            images.change_blocks(volume, _CHANGED, seed=number)
+            for contender in everybody:
+                bench.note(contender, contender.incremental(volume),
+                           'incremental')
+                bench.restore(contender, volume, 'restore of both')
 
 
 FIGURES = {
