@@ -209,12 +209,10 @@ class ChunkedBackupDriver(BaseDriver):
             monitor = self._monitor(backup, 0, lambda: None)
             chain = self._open_chain(chains.open_chain, record, spool,
                                      monitor)
-            names = self._aside(chain.levels[0].store.names, prefix_of(record),
-                                monitor=monitor)
             monitor.total_bytes = sum(
                 stored.length for stored in chain.levels[0].manifest.objects)
             return CheckJob(
-                chain, frozenset(names), wanted, monitor,
+                chain, prefix_of(record), wanted, monitor,
                 self._objects_in_work(chain.block_size_bytes),
                 self.conf.chunked_backup.executor).run()
 

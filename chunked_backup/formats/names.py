@@ -39,6 +39,11 @@ def digest_table(prefix: str) -> str:
     return prefix + DIGEST_TABLE_SUFFIX
 
 
+def id_of(prefix: str) -> str:
+    """The id of the backup with a prefix."""
+    return prefix.rpartition('backup_')[2]
+
+
 def prefix_of_manifest(name: str) -> str | None:
     """The prefix of the backup whose manifest is called ``name``."""
     if not name.endswith(MANIFEST_SUFFIX):

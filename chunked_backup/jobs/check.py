@@ -42,17 +42,17 @@ from chunked_backup.model import StoredObject
 class CheckJob:
     """Checks the newest backup of a chain.
 
-    :param names: what there is in its container.
+    :param prefix: of its objects.
     :param wanted: whether to read the object of a name; every one is looked
         for.
     """
 
-    def __init__(self, chain: Chain, names: Collection[str],
+    def __init__(self, chain: Chain, prefix: str,
                  wanted: Callable[[str], bool], monitor: Monitor,
                  parallelism: int = 4, executor: str = 'threads') -> None:
         self._chain = chain
         self._level = chain.levels[0]
-        self._names = names
+        self._prefix = prefix
         self._wanted = wanted
         self._monitor = monitor
         self._parallelism = parallelism
@@ -64,8 +64,8 @@ class CheckJob:
         :raises DriverError: the store fails for now.
         """
         objects = list(self._level.manifest.objects.names())
-        missing = {name for name in objects
-                   if name not in self._names and not self._exists(name)}
+        missing = run_one(self._executor, self._monitor.tick,
+                          self._level.store.missing, objects, self._prefix)
         read = {name for name in objects
                 if name not in missing and self._wanted(name)}
         problems = [*self._gaps(),
@@ -76,11 +76,6 @@ class CheckJob:
             object_count=len(objects), read_count=len(read),
             fetched_bytes=self._level.store.read_bytes,
             problems=tuple(problems))
-
-    def _exists(self, name: str) -> bool:
-        """Asked of the object itself, as a listing may lag."""
-        return run_one(self._executor, self._monitor.tick,
-                       self._level.store.exists, name)
 
     def _gaps(self) -> list[str]:
         chain = self._chain

@@ -18,7 +18,7 @@ of its ancestors answer for themselves.
 """
 
 import operator
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from chunked_backup import errors
 from chunked_backup.flow.executors import Workers
@@ -28,18 +28,20 @@ from chunked_backup.formats.tree_v1.index import ZEROS
 from chunked_backup.formats.tree_v1.index import extents_of
 from chunked_backup.jobs.tree_level import StoredChain
 from chunked_backup.model import CheckSummary
+from chunked_backup.store.object_store import ObjectStore
 from chunked_backup.store.stream_reader import StreamReader
 
 _DATA = operator.attrgetter('data')
 _SIGNATURES = operator.attrgetter('signatures')
 
 
-def check_tree(chain: StoredChain, names: Collection[str],
+def check_tree(chain: StoredChain, store: ObjectStore, prefix: str,
                wanted: Callable[[], bool], workers: Workers,
                monitor: Monitor, ahead: int) -> CheckSummary:
     """Check the newest backup of a chain.
 
-    :param names: what there is in its container.
+    :param store: where it is.
+    :param prefix: of its objects.
     :param wanted: asked for each object whether to read it.
     :returns: what is damaged is listed, not raised.
     """
@@ -47,10 +49,13 @@ def check_tree(chain: StoredChain, names: Collection[str],
     objects = [(reader, index)
                for reader in (newest.data, newest.index, newest.signatures)
                for index in range(len(reader.segments))]
+    missing = workers.io.result(workers.io.submit(
+        store.missing, [reader.name_of(index) for reader, index in objects],
+        prefix), monitor.tick)
     problems = []
     read = []
     for reader, index in objects:
-        if reader.name_of(index) not in names:
+        if reader.name_of(index) in missing:
             problems.append(f'object {reader.name_of(index)} is missing')
         elif wanted():
             read.append((reader, index))

@@ -177,6 +177,15 @@ class ObjectStore:
 
         return self._policy.call(once)
 
+    def missing(self, names: Iterable[str], prefix: str) -> frozenset[str]:
+        """Those of the names that no object has.
+
+        :param prefix: what all of them begin with. What a listing of it does
+            not show is asked for by itself, as a listing may lag.
+        """
+        unlisted = set(names).difference(self.names(prefix))
+        return frozenset(name for name in unlisted if not self.exists(name))
+
     def exists(self, name: str) -> bool:
         """Whether there is such an object; asked of the object itself, as a
         listing may lag."""

@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from chunked_backup import errors
+from chunked_backup.hosts.standalone.catalogue import Catalogue
 from chunked_backup.hosts.standalone.kinds import kinds
 from chunked_backup.hosts.standalone.tree_service import TreeService
 from chunked_backup.model import CheckSummary
@@ -77,7 +78,20 @@ def check(driver: Any, share: float = 0.0) -> Iterator[Finding]:
                 continue  # deleted just now
             prefixes.add((backup.container, backup.service_metadata))
             yield from _check_backup(backup, check_one)
-        yield from _without_records(driver, naming, prefixes)
+        for container, prefix in _others(driver, naming, prefixes):
+            if not ObjectStore(driver, container).exists(
+                    naming.manifest(prefix)):
+                yield Finding(prefix, Outcome.LEFTOVER, 'objects without a '
+                              'manifest; repository gc removes them')
+                continue
+            # A listing of records may lag, too.
+            backup = _record_of(catalogue, naming.id_of(prefix))
+            if backup and (container, prefix) == (backup.container,
+                                                  backup.service_metadata):
+                yield from _check_backup(backup, check_one)
+            else:
+                yield Finding(prefix, Outcome.DAMAGED, 'a backup that has no '
+                              'record; repository rebuild makes one')
 
 
 def _check_backup(backup: Any, check_one: Callable[[Any], CheckSummary]
@@ -103,24 +117,27 @@ def _check_backup(backup: Any, check_one: Callable[[Any], CheckSummary]
         yield Finding(backup.id, Outcome.SOUND, '', summary)
 
 
-def _without_records(driver: Any, names: ModuleType,
-                     prefixes: set[tuple[str, str]]) -> Iterator[Finding]:
+def _record_of(catalogue: Catalogue[Any], backup_id: str) -> Any:
+    """The record of a backup; None where there is none that can be read."""
+    try:
+        return catalogue.load(backup_id)
+    except (errors.BackupNotFound, errors.CorruptBackup):
+        return None
+
+
+def _others(driver: Any, naming: ModuleType,
+            known: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Where there are objects that belong to none of those known: container
+    and prefix."""
     try:
         containers = list(driver.get_containers())
     except errors.RepositoryNotFound:
         return  # nothing was ever backed up here
     for container in containers:
         try:
-            found = ObjectStore(driver, container).names('')
+            names = ObjectStore(driver, container).names('')
         except errors.ContainerNotFound:
             continue
-        others = {prefix for name in found
-                  if (prefix := names.prefix_of(name)) is not None
-                  and (container, prefix) not in prefixes}
-        for prefix in sorted(others):
-            if names.manifest(prefix) in found:
-                yield Finding(prefix, Outcome.DAMAGED, 'a backup that has no '
-                              'record; repository rebuild makes one')
-            else:
-                yield Finding(prefix, Outcome.LEFTOVER, 'objects without a '
-                              'manifest; repository gc removes them')
+        for prefix in sorted(set(filter(None, map(naming.prefix_of, names)))):
+            if (container, prefix) not in known:
+                yield container, prefix

@@ -182,10 +182,9 @@ class TreeService:
         """
         with (metrics.recorded(self.driver, 'tree_check', backup.name),
               self._job(backup) as job):
-            stored = frozenset(job.store(backup).names(
-                prefix_of(backup)))
-            return check_tree(job.chain(backup), stored, wanted, job.workers,
-                              job.monitor, job.settings.ahead)
+            return check_tree(
+                job.chain(backup), job.store(backup), prefix_of(backup),
+                wanted, job.workers, job.monitor, job.settings.ahead)
 
     def records(self, backup: TreeBackup) -> Iterator[Record]:
         """The entries of a backup, in the order of a walk."""

@@ -13,11 +13,17 @@
 
 """What a check of a whole repository finds."""
 
+import functools
+
 import pytest
 
+from chunked_backup.engines.levels import LevelPolicy
 from chunked_backup.hosts.standalone.check import Outcome
 from chunked_backup.hosts.standalone.check import check
+from chunked_backup.hosts.standalone.tree_service import TreeService
+from chunked_backup.hosts.standalone.tree_service import load_engine
 from chunked_backup.model import Status
+from chunked_backup.trees.scan import TreeScanner
 from tests import support
 from tests.corruption import chains
 
@@ -125,3 +131,39 @@ def test_a_backup_without_a_record_is_found(chain):
     [(prefix, problem)] = damaged(service).items()
     assert chain.ids[2] in prefix
     assert 'rebuild' in problem
+
+
+def lagging(driver, hidden):
+    """A driver whose listing does not show some names yet."""
+    listed = driver.get_container_entries
+
+    def get_container_entries(container, prefix):
+        return [name for name in listed(container, prefix)
+                if not hidden(name)]
+
+    driver.get_container_entries = get_container_entries
+    return driver
+
+
+@pytest.mark.parametrize('kind', chains.KINDS)
+def test_what_a_listing_does_not_show_yet_is_not_missing(chain, kind):
+    driver = lagging(chain.with_changes({}).driver,
+                     lambda name: chains.kind_of(name) == kind)
+    for share in (0.0, 1.0):
+        assert {(each.what, each.outcome) for each in check(driver, share)
+                } == {(each, Outcome.SOUND) for each in chain.ids}
+
+
+@pytest.mark.parametrize('part', ['_data_', '_index_', '_manifest', 'record'])
+def test_nor_is_it_of_a_tree(memory_driver, tmp_path, part):
+    (tmp_path / 'file').write_bytes(b'some bytes')
+    service = TreeService(memory_driver)
+    backup = service.backup(
+        str(tmp_path), functools.partial(TreeScanner, tmp_path), 'name',
+        load_engine('rsync', None), LevelPolicy())
+    hidden = (backup.prefix + part if part != 'record'
+              else 'chunked_backup_tree_')
+    driver = lagging(memory_driver, lambda name: name.startswith(hidden))
+    for share in (0.0, 1.0):
+        assert [(each.what, each.outcome) for each in check(driver, share)
+                ] == [(backup.id, Outcome.SOUND)]
