@@ -135,8 +135,7 @@ def unpack_located(pieces: Iterable[bytes], backup_id: str
                    ) -> Iterator[tuple[Record, int, int]]:
     """As ``unpack``, with the offset and the length of each record."""
     unpacker = msgpack.Unpacker(
-        use_list=False, max_buffer_size=_LARGEST_RECORD_BYTES,
-        unicode_errors='surrogateescape')
+        use_list=False, max_buffer_size=_LARGEST_RECORD_BYTES)
     last: bytes | None
     key: bytes | None = None
     end: int | None = None
@@ -169,8 +168,7 @@ def unpack_one(data: bytes, backup_id: str) -> Record:
     :raises CorruptBackup: it is none.
     """
     try:
-        return _record(msgpack.unpackb(data, use_list=False,
-                                       unicode_errors='surrogateescape'))
+        return _record(msgpack.unpackb(data, use_list=False))
     except _BROKEN as exc:
         raise _corrupt(backup_id, exc) from exc
 
