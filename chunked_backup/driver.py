@@ -19,6 +19,7 @@ it.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -139,7 +140,8 @@ class ChunkedBackupDriver(BaseDriver):
                     else None)
             extra = self.get_extra_metadata(backup, self.host.volume(record))
             with (self._ended_by_deletion(backup, record),
-                  self._parent_digests(record, settings, monitor) as parent):
+                  self._parent(record, settings, monitor) as (parent,
+                                                              settings)):
                 summary = BackupJob(
                     self._open_store(record, monitor, RateLimit(
                         self.conf.chunked_backup.backup_bytes_per_s,
@@ -318,10 +320,13 @@ class ChunkedBackupDriver(BaseDriver):
         return self.host.record(backup)
 
     @contextlib.contextmanager
-    def _parent_digests(self, record: BackupRecord, settings: Settings,
-                        monitor: Monitor) -> Iterator[DigestSpool | None]:
+    def _parent(self, record: BackupRecord, settings: Settings,
+                monitor: Monitor
+                ) -> Iterator[tuple[DigestSpool | None, Settings]]:
+        """The digests of the parent, if there is one, and the settings to go
+        on from it: a chain keeps its format, unless the host has one."""
         if record.parent_id is None:
-            yield None
+            yield None, settings
             return
 
         def refuse(reason: object) -> errors.FullBackupRequired:
@@ -345,7 +350,9 @@ class ChunkedBackupDriver(BaseDriver):
             if size != settings.block_size_bytes:
                 raise refuse(f'its blocks have {size} bytes, now '
                              f'{settings.block_size_bytes} are configured')
-            yield spool
+            yield spool, dataclasses.replace(
+                settings,
+                format_version=self.host.format_version or manifest.version)
 
     def _read_back(self, backup: Any, record: BackupRecord, sink: VolumeSink,
                    cancelled: Cancelled, faults: Faults,

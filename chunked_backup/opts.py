@@ -56,12 +56,13 @@ OPTS = [
              'is stored as it is. none, off and no mean the same, as do zlib '
              'and gzip, and bz2 and bzip2.'),
     cfg.StrOpt(
-        'format_version', default='1.0.0', choices=('1.0.0', '2.0.0'),
-        help='The format of new backups. 2.0.0 packs many changed ranges into '
-             'one object, and a restore fetches no more of it than it needs. '
-             '1.0.0 is Cinder\'s: its own drivers read it, and within Cinder '
-             'it is always written. Both are read everywhere, and an '
-             'incremental may have another format than its parent.'),
+        'format_version', default='2.0.0', choices=('1.0.0', '2.0.0'),
+        help='The format of new chains; an incremental has that of its '
+             'parent. 2.0.0 packs many changed ranges into one object, and a '
+             'restore fetches no more of it than it needs. 1.0.0 is '
+             'Cinder\'s: choose it where Cinder\'s own drivers are to read '
+             'the repository. Within Cinder it is always written. Both are '
+             'read everywhere.'),
     cfg.BoolOpt(
         'create_containers', default=True,
         deprecated_opts=cinder_option('backup_create_containers'),

@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 from oslo_config import cfg
 
+from chunked_backup import formats
 from chunked_backup import opts
 from chunked_backup.drivers import posix
 from tests import support
@@ -45,6 +46,13 @@ def conf():
     for group in ('chunked_backup', 'chunked_backup_posix'):
         for name in conf[group]:
             conf.clear_override(name, group=group)
+
+
+@pytest.fixture(params=formats.VERSIONS)
+def each_format(request, conf):
+    """Has a test run once with each format for new chains."""
+    support.override(format_version=request.param)
+    return request.param
 
 
 @pytest.fixture

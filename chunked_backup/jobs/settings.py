@@ -45,7 +45,7 @@ class Settings:
     parallelism: int = 4
     executor: str = 'threads'
     write_md5: bool = True
-    format_version: str = VERSIONS[0]
+    format_version: str = VERSIONS[-1]
 
     def __post_init__(self) -> None:
         if self.block_size_bytes <= 0 or self.chunk_size_bytes <= 0:

@@ -149,8 +149,7 @@ def test_an_incremental_on_a_chain_of_cinder(facts, service, repository,
     data[600_000:900_000] = bytes(300_000)
     data += random.Random(2).randbytes(100_000)  # it has grown, too
     volume.write_bytes(data)
-    support.override(compression_algorithm=facts['compression'],
-                     format_version='1.0.0')
+    support.override(compression_algorithm=facts['compression'])
     backup = service.backup(str(volume), volume_id=last['volume_id'],
                             incremental=True)
     assert backup.parent_id == last['id']

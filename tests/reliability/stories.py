@@ -15,6 +15,7 @@ has to be true afterwards: of a volume, and of a file tree."""
 
 import functools
 import io
+import itertools
 import os
 import pathlib
 import random
@@ -305,6 +306,14 @@ class VolumeStory(Story):
         return None
 
 
+class CinderFormatStory(VolumeStory):
+    """The same in format 1.0.0."""
+
+    def prepare(self):
+        support.override(format_version='1.0.0')
+        super().prepare()
+
+
 class TreeStory(Story):
     """A full backup of a small tree, an incremental, and another full one."""
 
@@ -406,17 +415,31 @@ class TreeStory(Story):
 
 #: What there are stories of.
 KINDS = {'volume': VolumeStory, 'tree': TreeStory}
+#: With those of another format, where it is the format that something is done
+#: to.
+FORMATS = {'volume 1.0.0': CinderFormatStory, **KINDS}
+#: In CI the formats take turns: one does it at the first of three calls, the
+#: other at the second and the third.
+TURNS = {'volume 1.0.0': (0,), 'volume': (1, 2)}
 
 
 def tell(what, kind, directory):
     """A story of a kind in a repository of another."""
-    return KINDS[what](faults.Repository(kind, directory), directory)
+    return FORMATS[what](faults.Repository(kind, directory), directory)
 
 
-def cases(*names):
+def cases(*names, kinds=FORMATS):
     """Each operation, of those named or of all, with what it is done to."""
-    return [(what, name) for what, story in KINDS.items()
+    return [(what, name) for what, story in kinds.items()
             for name in story.operations if not names or name in names]
+
+
+def turns(what, scale, step=1):
+    """At which calls something is done: in CI at those of each ``step`` whose
+    turn it is, in the long run at all."""
+    step = scale(step, 1)
+    mine = scale(TURNS.get(what, range(3)), range(3))
+    return (step * turn for turn in itertools.count() if turn % 3 in mine)
 
 
 class Operation:

@@ -69,11 +69,16 @@ def _short(name, call, *arguments, **keywords):
     return call(*arguments, **keywords)
 
 
+@pytest.fixture(params=['volume 1.0.0', 'volume'])
+def what(request):
+    return request.param
+
+
 @pytest.fixture
-def story(tmp_path, conf):
+def story(what, tmp_path, conf):
     support.override(executor='serial', retry_wait_s=0.0,
                      compression_algorithm='none')
-    return stories.tell('volume', 'posix', tmp_path)
+    return stories.tell(what, 'posix', tmp_path)
 
 
 @pytest.mark.parametrize(('what', 'name'), stories.cases(
@@ -81,15 +86,14 @@ def story(tmp_path, conf):
 @pytest.mark.parametrize('code', CODES)
 def test_a_store_that_fails_at_every_write_and_sync(what, name, code,
                                                     tmp_path, conf, ledger,
-                                                    monkeypatch):
+                                                    monkeypatch, scale):
     support.override(executor='serial', retry_wait_s=0.0,
                      compression_algorithm='none')
     faults.no_writer_is_alive(monkeypatch)
     story = stories.tell(what, 'posix', tmp_path)
     counted = ledger('ENOSPC, EIO, EDQUOT, EROFS' + story.suffix)
     saved = story.repository.save()
-    number = 0
-    while True:
+    for number in stories.turns(what, scale):
         operation = story.operation(name)
         where = f'{name}, {code} at call {number}'
         with monkeypatch.context() as patch:
@@ -110,17 +114,15 @@ def test_a_store_that_fails_at_every_write_and_sync(what, name, code,
         counted.point()
         counted.left += [f'{where}: {left}' for left in story.collect()]
         story.repository.put_back(saved)
-        number += 1
     assert number > 10
 
 
 @pytest.mark.parametrize('code', CODES)
-def test_a_target_that_fails_at_every_write_and_sync(story, tmp_path, code,
-                                                     ledger, monkeypatch):
+def test_a_target_that_fails_at_every_write_and_sync(
+        what, story, tmp_path, code, ledger, monkeypatch, scale):
     counted = ledger('ENOSPC, EIO, EDQUOT, EROFS')
     target = tmp_path / 'target'
-    number = 0
-    while True:
+    for number in stories.turns(what, scale):
         target.write_bytes(b'\xa5' * 20000)
         service = story.service()
         backup = service.find(story.child)
@@ -137,17 +139,16 @@ def test_a_target_that_fails_at_every_write_and_sync(story, tmp_path, code,
         counted.point()
         if not isinstance(error, errors.ChunkedBackupError):
             counted.silent.append(f'{code} at call {number}: {error!r}')
-        number += 1
     assert number > 3
     assert target.read_bytes() == story.contents[story.child]
 
 
 @pytest.mark.parametrize('code', CODES)
-def test_a_volume_that_fails_at_every_read(story, code, ledger, monkeypatch):
+def test_a_volume_that_fails_at_every_read(what, story, code, ledger,
+                                           monkeypatch, scale):
     counted = ledger('ENOSPC, EIO, EDQUOT, EROFS')
     for name in ('backup', 'incremental'):
-        number = 0
-        while True:
+        for number in stories.turns(what, scale):
             with monkeypatch.context() as patch:
                 calls = Calls(patch, ('preadv',), code, number)
                 try:
@@ -161,7 +162,6 @@ def test_a_volume_that_fails_at_every_read(story, code, ledger, monkeypatch):
                 break
             counted.point()
             counted.left += story.leftovers()
-            number += 1
 
 
 def test_short_reads_and_writes_everywhere(story, tmp_path, ledger,

@@ -19,10 +19,12 @@ import random
 import pytest
 
 from chunked_backup import errors
+from chunked_backup import formats
 from chunked_backup.flow import monitor
 from chunked_backup.hosts.standalone.host import StandaloneHost
 from chunked_backup.jobs import backup as backup_job
 from chunked_backup.jobs import restore as restore_job
+from chunked_backup.jobs.settings import Settings
 from chunked_backup.model import Status
 from tests import support
 from tests.unit import harness
@@ -106,6 +108,41 @@ def test_a_store_that_fails_is_no_reason_for_a_full_backup(driver,
     backup = harness.new_backup(driver, 'incremental', 'full')
     with pytest.raises(errors.AccessDenied):
         driver.backup(backup, io.BytesIO(VOLUME))
+
+
+def versions(driver):
+    """The formats of the manifests that are stored, oldest first."""
+    return [harness.manifest_of(driver, backup).version
+            for backup in driver.host.backups.values()]
+
+
+def test_new_chains_have_the_newest_format(driver):
+    harness.back_up(driver, 'full', VOLUME)
+    assert versions(driver) == [formats.VERSIONS[-1]] == ['2.0.0']
+    assert Settings(CHUNK, BLOCK).format_version == '2.0.0'
+
+
+@pytest.mark.parametrize('began, configured', [('1.0.0', '2.0.0'),
+                                               ('2.0.0', '1.0.0')])
+def test_a_chain_goes_on_in_its_format(driver, began, configured):
+    support.override(format_version=began)
+    harness.back_up(driver, 'full', VOLUME)
+    support.override(format_version=configured)
+    harness.back_up(driver, 'one', VOLUME[::-1], 'full')
+    point = harness.back_up(driver, 'two', VOLUME + b'end', 'one')
+    harness.back_up(driver, 'another full', VOLUME)
+    assert versions(driver) == [began, began, began, configured]
+    assert driver.host.summaries['two'].format_version == began
+    assert harness.restore(driver, point) == VOLUME + b'end'
+
+
+def test_the_format_of_a_host_goes_before_that_of_the_parent(driver):
+    """As within Cinder, whatever the parent is."""
+    harness.back_up(driver, 'full', VOLUME)
+    driver.host.format_version = '1.0.0'
+    backup = harness.back_up(driver, 'one', VOLUME[::-1], 'full')
+    assert versions(driver) == ['2.0.0', '1.0.0']
+    assert harness.restore(driver, backup) == VOLUME[::-1]
 
 
 def test_the_volumes_metadata_comes_back_with_a_restore(driver):

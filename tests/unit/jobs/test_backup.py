@@ -32,9 +32,8 @@ TEXT = b'some text that repeats, ' * (12 * CHUNK // 24)
 EXECUTORS = pytest.mark.parametrize('executor', ['serial', 'threads'])
 
 
-@pytest.fixture(params=['1.0.0', '2.0.0'])
-def driver(request, conf):
-    support.override(format_version=request.param)
+@pytest.fixture
+def driver(each_format):
     return harness.memory_driver()
 
 

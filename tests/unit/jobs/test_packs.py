@@ -221,10 +221,11 @@ def test_what_does_not_shrink_is_stored_as_it_is(driver):
 @pytest.mark.parametrize('order', [('1.0.0', '2.0.0', '1.0.0'),
                                    ('2.0.0', '1.0.0', '2.0.0')])
 def test_formats_may_take_turns_in_a_chain(driver, executor, order):
+    """As where a host that leaves no choice goes on."""
     support.override(executor=executor)
     volume, parent, points = RANDOM + b'end', None, []
     for number, version in enumerate(order):
-        support.override(format_version=version)
+        driver.host.format_version = version
         backup = harness.back_up(driver, f'b{number}', volume, parent)
         points.append((backup, volume))
         parent = backup.id

@@ -30,9 +30,8 @@ TARGETS = pytest.mark.parametrize('target, is_new', [
     ids=['new', 'zeroed', 'dirty'])
 
 
-@pytest.fixture(params=['1.0.0', '2.0.0'])
-def driver(request, conf):
-    support.override(format_version=request.param)
+@pytest.fixture
+def driver(each_format):
     return harness.attach(harness.CountingDriver(None, CHUNK, BLOCK))
 
 

@@ -28,9 +28,9 @@ from tests import support
 from tests.corruption import chains
 
 
-@pytest.fixture(params=['1.0.0', '2.0.0'])
-def chain(request, conf):
-    return chains.make('zlib', version=request.param)
+@pytest.fixture
+def chain(each_format):
+    return chains.make('zlib', version=each_format)
 
 
 def found(service, share=0.0):

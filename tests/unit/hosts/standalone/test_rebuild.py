@@ -23,7 +23,7 @@ VOLUME = random.Random(7).randbytes(3 * support.CHUNK)
 
 
 @pytest.fixture
-def service(memory_driver):
+def service(each_format, memory_driver):
     return support.service(memory_driver)
 
 

@@ -19,6 +19,7 @@ import random
 import pytest
 
 from chunked_backup import errors
+from chunked_backup import formats
 from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.hosts.standalone import writer
 from chunked_backup.model import Status
@@ -70,7 +71,7 @@ def volume(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _one_after_the_other(conf):
+def _one_after_the_other(each_format):
     support.override(executor='serial')
 
 
@@ -195,6 +196,23 @@ def test_other_settings_never_give_wrong_bytes(stores, volume, dead):
     service = support.service(MemoryBackupDriver(
         None, 3 * BLOCK, BLOCK, stores=stores))
     done = service.resume(service.find(backup.id))
+    assert support.restored(service, done) == volume.read_bytes()
+    service.verify(done)
+
+
+@pytest.mark.parametrize('codec', ['none', 'zlib'])
+def test_another_format_never_gives_wrong_bytes(stores, volume, dead, codec,
+                                                each_format):
+    """As when the release before had another default."""
+    support.override(compression_algorithm=codec)
+    backup = killed(stores, volume, 6)
+    [other] = {*formats.VERSIONS} - {each_format}
+    support.override(format_version=other)
+    whole = undisturbed(volume)
+    service = service_of(stores)
+    done = service.resume(service.find(backup.id))
+    assert done.format_version == other
+    assert contents(stores, done) == whole
     assert support.restored(service, done) == volume.read_bytes()
     service.verify(done)
 
