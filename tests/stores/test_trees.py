@@ -57,8 +57,8 @@ def library(tmp_path_factory):
 _STORIES = [('swift', 'tar'), ('s3_on_ceph', 'rsync'), ('s3_on_swift', 'tar'),
             ('nfs', 'rsync'), ('posix', 'tar')]
 if _WHOLE:
-    _STORIES = itertools.product(
-        ('swift', 's3_on_ceph', 's3_on_swift', 'posix'), ('rsync', 'tar'))
+    _STORIES = list(itertools.product(
+        ('swift', 's3_on_ceph', 's3_on_swift', 'posix'), ('rsync', 'tar')))
 
 
 @pytest.mark.parametrize('example, engine', _STORIES, indirect=['example'])
