@@ -154,14 +154,20 @@ class Collector(Ages):
         """Say so first; then see that nobody resumes it meanwhile.
 
         Who resumes shows a sign of life and then reads the record: of two
-        that come at the same time, at least one sees the other.
+        that come at the same time, at least one sees the other. What was said
+        is not taken back, or it would take back what the other has done since;
+        who resumes finds it and gives up.
         """
-        status, backup.status = backup.status, Status.DELETING
+        resumed = Outcome.KEPT, 'somebody has begun to resume it', None
+        try:
+            if self.catalogue.load(backup.id) != backup:
+                return resumed
+        except errors.BackupNotFound:
+            return Outcome.REMOVED, reason, 0  # another collection was faster
+        backup.status = Status.DELETING
         self.catalogue.save(backup)
         if not self.is_old(self.catalogue.age_of_life_s(backup.id)):
-            backup.status = status
-            self.catalogue.save(backup)
-            return Outcome.KEPT, 'somebody has begun to resume it', None
+            return resumed
         count: int | None = 0
         if backup.container is not None:
             if backup.service_metadata is not None:

@@ -19,6 +19,7 @@ import sys
 
 import pytest
 
+from chunked_backup import errors
 from chunked_backup.hosts.standalone import garbage
 from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.garbage import Outcome
@@ -263,7 +264,70 @@ def test_a_resume_that_begins_meanwhile_is_noticed(service, volume,
     monkeypatch.setattr(catalogue, 'save', resumed_just_before)
     assert collect(service) == [(backup.id, Outcome.KEPT)]
     assert before < files(service)
-    assert catalogue.load(backup.id).status == Status.CREATING
+    with pytest.raises(errors.BackupNotResumable, match='deleting'):
+        service.resume(catalogue.load(backup.id), str(volume))
+
+
+def test_a_resume_that_ends_before_anything_is_said_is_seen(service, volume,
+                                                            monkeypatch):
+    backup = killed(service, volume)
+    age(service)
+    catalogue = service.driver.host.catalogue
+
+    def resumed(name):
+        monkeypatch.undo()
+        service.resume(catalogue.load(backup.id), str(volume))
+        return False
+
+    monkeypatch.setattr(writer, 'is_alive', resumed)
+    assert collect(service) == [(backup.id, Outcome.KEPT)]
+    assert catalogue.load(backup.id).status == Status.AVAILABLE
+    assert service.verify(catalogue.load(backup.id))
+
+
+@pytest.mark.parametrize('what', ['committed', 'cancelled'])
+def test_what_a_resume_has_done_meanwhile_is_not_taken_back(
+        service, volume, monkeypatch, what):
+    """It began before the collection said "deleting"."""
+    backup = killed(service, volume)
+    age(service)
+    catalogue = service.driver.host.catalogue
+    save, age_of_life_s = catalogue.save, catalogue.age_of_life_s
+
+    def resumed_just_before(record):
+        catalogue.show_life(record.id)
+        save(record)
+
+    def ended_just_after(backup_id):
+        age_s = age_of_life_s(backup_id)
+        if catalogue.load(backup_id).status == Status.DELETING:
+            if what == 'cancelled':
+                catalogue.remove(backup_id)
+            else:
+                backup.status = Status.AVAILABLE
+                save(backup)
+        return age_s
+
+    monkeypatch.setattr(catalogue, 'save', resumed_just_before)
+    monkeypatch.setattr(catalogue, 'age_of_life_s', ended_just_after)
+    assert collect(service) == [(backup.id, Outcome.KEPT)]
+    assert [each.status for each in catalogue.backups()] == (
+        [Status.AVAILABLE] if what == 'committed' else [])
+
+
+def test_a_record_that_another_has_removed_does_not_come_back(
+        service, volume, monkeypatch):
+    backup = killed(service, volume)
+    age(service)
+    catalogue = service.driver.host.catalogue
+
+    def removed(name):
+        catalogue.remove(backup.id)
+        return False
+
+    monkeypatch.setattr(writer, 'is_alive', removed)
+    monkeypatch.setattr(catalogue, 'save', None)
+    assert collect(service) == [(backup.id, Outcome.REMOVED)]
 
 
 def test_a_store_without_ages_loses_nothing_unless_nobody_writes(
