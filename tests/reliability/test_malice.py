@@ -17,7 +17,6 @@ import contextlib
 import ctypes
 import gc
 import io
-import json
 import os
 import pathlib
 import random
@@ -26,14 +25,13 @@ import re
 import pytest
 
 from chunked_backup import errors
-from chunked_backup import formats
 from chunked_backup.blocks import codecs
-from chunked_backup.hosts.standalone.record import Backup
-from chunked_backup.hosts.standalone.record import InvalidRecord
 from tests import support
 from tests.contract import test_posix as posix_names
 from tests.corruption import chains
 from tests.corruption import test_malice as malice
+from tests.fuzz import mutations
+from tests.fuzz import targets
 
 BAD_PARTS = [*posix_names.DOTS, *posix_names.SLASHES, *posix_names.NULS,
              *posix_names.NOT_TEXT]
@@ -89,84 +87,36 @@ def support_write(driver, container, name):
         writer.write(b'escaped')
 
 
-def parse_manifest(data):
-    manifest = formats.parse_manifest(io.BytesIO(data), None, 'prefix',
-                                      strict=False)
-    list(manifest.objects.sorted())
+#: What a chain calls it, and the target that reads it.
+KINDS = {'manifest': '{}', 'digest table': '{}_v{}', 'record': '{}'}
 
 
-def parse_table(data):
-    version = '2.0.0' if b'"sha256s"' not in data else '1.0.0'
-    formats.of(version).digest_table.parse(
-        lambda: _Opened(data), 'backup', lambda digests: None)
+def seeds(chain, kind):
+    """What the chain has of a kind, under the names that targets go by."""
+    for level, backup_id in enumerate(chain.ids):
+        [manifest], [name] = (chain.names(each, level)
+                              for each in ('manifest', kind))
+        prefix = manifest.removesuffix('_metadata')
+        yield chain.objects[name].replace(
+            prefix.encode(), targets.PREFIX.encode()).replace(
+                backup_id.encode(), b'backup')
 
 
-class _Opened:
-    def __init__(self, data):
-        self.data = data
-
-    def __enter__(self):
-        return io.BytesIO(self.data)
-
-    def __exit__(self, *_):
-        pass
-
-
-def parse_record(data):
-    try:
-        Backup.from_json(data)
-    except InvalidRecord:
-        pass
-
-
-PARSERS = {'manifest': parse_manifest, 'digest table': parse_table,
-           'record': parse_record}
-
-
-def fuzzed(rng, data):
-    """A document changed as JSON, or as bytes."""
-    if rng.random() < 0.6:
-        # A table of format 2.0.0 is JSON in its first line alone.
-        line, newline, rest = (data.partition(b'\n')
-                               if b'"block_bytes"' in data[:400]
-                               and b'"extents"' not in data
-                               else (data, b'', b''))
-        document = json.loads(line)
-        for _ in range(rng.randrange(1, 4)):
-            document = malice.mutated(rng, document)
-        return json.dumps(document).encode() + newline + rest
-    changed = bytearray(data)
-    for _ in range(rng.randrange(1, 9)):
-        at = rng.randrange(len(changed) + 1)
-        chance = rng.random()
-        if chance < 0.4 and at < len(changed):
-            changed[at] = rng.randrange(256)
-        elif chance < 0.6:
-            del changed[at:at + rng.randrange(1, 40)]
-        elif chance < 0.8:
-            changed[at:at] = rng.choice([
-                b'[' * 200, b'{"a":' * 100, b'NaN', b'-1', b'1e999', b'\xff',
-                b'"', b'\\u0000', b'9' * 400])
-        else:
-            changed[at:at] = changed[at:at + rng.randrange(1, 60)]
-    return bytes(changed)
-
-
-@pytest.mark.parametrize('kind', PARSERS)
+@pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('version', ['1.0.0', '2.0.0'])
 def test_fuzzed_metadata(conf, kind, version, ledger, scale):
     counted = ledger('malicious metadata')
-    chain = chains.make('zlib', version=version)
-    seeds = [chain.objects[name] for name in chain.names(kind)]
+    documents = list(seeds(chains.make('zlib', version=version), kind))
+    target = targets.TARGETS[KINDS[kind].format(
+        kind.replace(' ', '_'), version[0])]
+    assert all(map(target, documents))
     rng = random.Random(f'{kind} {version}')
     with growing_at_most(400 << 20):
         for _ in range(scale(8400, 84000)):
             counted.point()
-            data = fuzzed(rng, rng.choice(seeds))
+            data = mutations.fuzzed(rng, rng.choice(documents))
             try:
-                PARSERS[kind](data)
-            except errors.ChunkedBackupError:
-                pass
+                target(data)
             except Exception as exc:
                 counted.silent.append(f'{exc!r} for {data[:300]!r}')
 
