@@ -12,6 +12,7 @@
 
 """Removing what a backup stored."""
 
+import contextlib
 from collections.abc import Callable
 from types import ModuleType
 
@@ -30,16 +31,18 @@ def remove_objects(store: ObjectStore, naming: ModuleType, prefix: str,
     :param progress: called again and again while the store answers.
     :returns: how many objects there were.
     :raises DriverError: the store could not be listed or an object not
-        deleted. A container that does not exist holds nothing.
+        deleted. A container that does not exist, or cannot, holds nothing.
     """
     try:
         found = store.names(prefix)
-    except errors.ContainerNotFound:
+    except (errors.ContainerNotFound, errors.InvalidName):
         return 0
     mine = [name for name in found if naming.belongs_to(prefix, name)]
     manifest = naming.manifest(prefix)
-    # Whether it is listed or not: a listing may lag.
-    store.delete([manifest], progress)
+    # Whether it is listed or not: a listing may lag. What nobody can store
+    # under its name, as a record may have it, is not there.
+    with contextlib.suppress(errors.InvalidName):
+        store.delete([manifest], progress)
     store.delete((name for name in mine if name != manifest), progress)
     return len(mine)
 

@@ -193,7 +193,8 @@ class ObjectStore:
             with self.reader(name) as reader:
                 reader.read(1)
             return True
-        except (errors.ObjectNotFound, errors.ContainerNotFound):
+        except (errors.ObjectNotFound, errors.ContainerNotFound,
+                errors.InvalidName):
             return False
 
     def ages(self, prefix: str) -> dict[str, float] | None:
@@ -213,8 +214,9 @@ class ObjectStore:
 
     def discard(self) -> None:
         """Tidy up after a backup was deleted; see ``discard_container``."""
-        self._policy.call(functools.partial(self.driver.discard_container,
-                                            self.container))
+        with contextlib.suppress(errors.InvalidName):  # there is no such one
+            self._policy.call(functools.partial(
+                self.driver.discard_container, self.container))
 
     def delete(self, names: Iterable[str],
                progress: Callable[[], None] = lambda: None) -> None:

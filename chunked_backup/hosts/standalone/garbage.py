@@ -61,7 +61,7 @@ def collect(driver: Any, grace_s: float = GRACE_S,
 def _names(driver: Any, container: str) -> frozenset[str]:
     try:
         return frozenset(ObjectStore(driver, container).names(''))
-    except errors.ContainerNotFound:
+    except (errors.ContainerNotFound, errors.InvalidName):
         return frozenset()
 
 
@@ -79,7 +79,7 @@ class _Rest(Ages):
         try:
             store = ObjectStore(self._driver, container)
             found = store.unfinished()
-        except errors.ContainerNotFound:
+        except (errors.ContainerNotFound, errors.InvalidName):
             return
         for unfinished in found:
             name = unfinished.object_name

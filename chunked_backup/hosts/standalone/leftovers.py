@@ -183,8 +183,8 @@ class Collector(Ages):
     def _leftovers(self, store: ObjectStore, prefix: str) -> int | None:
         try:
             return remove_leftovers(store, self.naming, prefix)
-        except errors.ContainerNotFound:
-            return 0  # another collection was faster
+        except (errors.ContainerNotFound, errors.InvalidName):
+            return 0  # another collection was faster, or there cannot be one
 
     def _is_committed(self, backup: Any) -> bool:
         return (backup.container is not None
@@ -226,7 +226,7 @@ class Collector(Ages):
     def _age_of_prefix_s(self, container: str, prefix: str) -> float | None:
         try:
             ages = ObjectStore(self._driver, container).ages(prefix)
-        except errors.ContainerNotFound:
+        except (errors.ContainerNotFound, errors.InvalidName):
             return float('inf')
         if ages is None:
             return None

@@ -375,3 +375,26 @@ def test_a_directory_that_is_removed_meanwhile_is_no_error(service, volume,
     monkeypatch.setattr(os, 'listdir', removed_just_before)
     assert collect(service) == [(backup.id, Outcome.REMOVED)]
     assert files(service) == set()
+
+
+@pytest.mark.parametrize('container, prefix', [
+    (None, 'volume_a/../b'), ('../x', None), (None, 'x' * 500)])
+@pytest.mark.parametrize('is_deleted', [False, True])
+def test_a_record_whose_names_nobody_can_have_goes_like_others(
+        service, volume, container, prefix, is_deleted):
+    """As somebody may have made it, or a backup of a volume of such an id."""
+    broken, other = killed(service, volume), killed(service, volume)
+    left = {path for path in files(service) if broken.id in path
+            and 'catalogue' not in path}
+    broken.container = container or broken.container
+    broken.service_metadata = prefix or broken.service_metadata
+    service.driver.host.catalogue.save(broken)
+    if is_deleted:
+        service.delete(service.find(broken.id), force=True)
+        assert [each.id for each in service.backups()] == [other.id]
+    age(service)
+    assert (other.id, Outcome.REMOVED) in collect(service)
+    assert service.backups() == []
+    assert files(service) <= left  # by their own names, they are of no record
+    collect(service)
+    assert files(service) == set()
