@@ -124,3 +124,13 @@ def test_a_file_that_is_not_there_is_no_traceback(command):
     assert done.returncode == 255
     assert '/nowhere' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_a_line_that_cannot_be_read_is_not_shown(command, configured):
+    """It may have a secret."""
+    configured('[chunked_backup_swift]', 'key canary')
+    done = subprocess.run([PROGRAM, 'upgrade', 'check'], text=True,
+                          env=command.environment, capture_output=True)
+    assert done.returncode == 255
+    assert 'chunked_backup.conf:2' in done.stderr
+    assert 'canary' not in done.stdout + done.stderr
