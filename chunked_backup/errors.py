@@ -33,6 +33,7 @@
     │   └── BackupNotRestorable       its status says so
     ├── CorruptBackup                 what is stored contradicts itself
     │   ├── CorruptObject             ... at a known object and offset
+    │   ├── UnknownFormat             as that of a later release
     │   ├── InvalidEntry              an entry that no file tree can have
     │   ├── SignatureError            what is no signature of a file
     │   ├── DeltaError                what is no delta of a file
@@ -208,6 +209,14 @@ class CorruptObject(CorruptBackup):
 
     template = ('backup %(backup_id)s is damaged: object %(object_name)s at '
                 'volume offset %(offset)s: %(reason)s')
+
+
+class UnknownFormat(CorruptBackup):
+    """A backup of a later release, or a manifest whose version is damaged."""
+
+    template = ('backup %(backup_id)s cannot be read: its format is '
+                '%(version)s, this release reads %(known)s; a later one may '
+                'read it')
 
 
 class InvalidEntry(CorruptBackup):

@@ -18,6 +18,7 @@ its manifest and digest table that stream (``manifest`` and
 ``digest_table``). It sees open readers and writers, never a driver.
 """
 
+import re
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,9 @@ from chunked_backup.formats import names
 from chunked_backup.formats import volume_v2
 from chunked_backup.formats.manifest import Manifest
 
+# How the manifests of all formats but Cinder's begin.
+_BEGINNING = re.compile(rb'\{"version": "([0-9.]{1,20})", ')
+_BEGINNING_BYTES = 40
 _FORMATS = {cinder_v1.VERSION: cinder_v1, volume_v2.VERSION: volume_v2}
 #: All versions, the oldest first.
 VERSIONS = tuple(_FORMATS)
@@ -56,24 +60,31 @@ def parse_manifest(stream: Any, backup_id: str | None, prefix: str,
     :param prefix: the beginning of the backup's object names.
     :param strict: whether it has to be what it was when it was written, as
         far as it says so itself.
-    :raises CorruptBackup: it is no manifest of this backup, or of an unknown
-        version.
+    :raises UnknownFormat: of a version that is none of ours.
+    :raises CorruptBackup: it is no manifest of this backup.
     """
     stream = _Peeked(stream)
-    if stream.begins_with(volume_v2.manifest.MAGIC):
+    version = _version_of(stream.peek(_BEGINNING_BYTES))
+    if version == volume_v2.VERSION:
         return volume_v2.manifest.parse(stream, backup_id, prefix, strict)
-    manifest = cinder_v1.manifest.parse(stream, backup_id, prefix)
-    if manifest.version not in _FORMATS:
-        raise errors.CorruptBackup(
-            backup_id=manifest.record.id,
-            reason=f'its format version {manifest.version!r} is unknown; '
-                   'known are: ' + ', '.join(VERSIONS))
-    if manifest.version != cinder_v1.VERSION:
-        raise errors.CorruptBackup(
-            backup_id=manifest.record.id,
-            reason=f'its manifest is none of format {manifest.version}, '
-                   'though it says so')
-    return manifest
+    if version == cinder_v1.VERSION:
+        manifest = cinder_v1.manifest.parse(stream, backup_id, prefix)
+        version = manifest.version
+        if version == cinder_v1.VERSION:
+            return manifest
+        if version in _FORMATS:
+            raise errors.CorruptBackup(
+                backup_id=manifest.record.id, reason='its manifest is none '
+                f'of format {version}, though it says so')
+    raise errors.UnknownFormat(
+        backup_id=backup_id or f'under {prefix}', version=version,
+        known=' and '.join(VERSIONS))
+
+
+def _version_of(beginning: bytes) -> str:
+    """The version that a manifest begins with; Cinder's has it elsewhere."""
+    found = _BEGINNING.match(beginning)
+    return found[1].decode() if found else cinder_v1.VERSION
 
 
 class _Peeked:
@@ -83,13 +94,14 @@ class _Peeked:
         self._inner = inner
         self._head = b''
 
-    def begins_with(self, expected: bytes) -> bool:
-        while len(self._head) < len(expected):
-            data = self._inner.read(len(expected) - len(self._head))
+    def peek(self, size: int) -> bytes:
+        """The next bytes, fewer where the stream ends."""
+        while len(self._head) < size:
+            data = self._inner.read(size - len(self._head))
             if not data:
                 break
             self._head += data
-        return self._head == expected
+        return self._head
 
     def read(self, size: int) -> bytes:
         if not self._head:

@@ -66,7 +66,7 @@ def rebuild(driver: Any) -> list[Finding]:
 
     Records that fit a backup are kept. A record whose backup is gone, and one
     whose chain is broken, gets the status ``error``. One that is being
-    written is left alone.
+    written, or whose format is of a later release, is left alone.
     """
     return [*_Volumes(driver).run(), *_Trees(driver).run()]
 
@@ -82,6 +82,7 @@ class _Rebuilding(abc.ABC, Generic[Kept]):
                  names: ModuleType) -> None:
         self.driver = driver
         self.found: dict[str, Kept] = {}
+        self._unknown: set[str | None] = set()
         self._catalogue = catalogue
         self._names = names
 
@@ -115,6 +116,7 @@ class _Rebuilding(abc.ABC, Generic[Kept]):
                 findings.append(self._settle(backup, Outcome.ADDED))
         for backup in known.values():
             if (backup.id not in self.found
+                    and _place(backup)[1] not in self._unknown
                     and backup.status == Status.AVAILABLE):
                 findings.append(self._mark(
                     backup, Outcome.LOST,
@@ -127,6 +129,8 @@ class _Rebuilding(abc.ABC, Generic[Kept]):
             try:
                 backup = self.read(container, prefix)
             except errors.CorruptBackup as exc:
+                if isinstance(exc, errors.UnknownFormat):
+                    self._unknown.add(prefix)
                 yield Finding(exc.backup_id or prefix, Outcome.DAMAGED,
                               str(exc))
             else:

@@ -58,7 +58,7 @@ def open_chain(driver, *backups):
 
 
 @pytest.mark.parametrize('changes, text', [
-    ({'version': '9.9'}, 'version'), ({'volume_id': 'other'}, 'volume'),
+    ({'version': '9.9'}, 'is 9.9'), ({'volume_id': 'other'}, 'volume'),
     ({'parent_id': 'other'}, 'parent'), ({'backup_id': 'other'}, 'other')])
 def test_a_manifest_that_does_not_fit_its_record_is_corrupt(
         driver, backup, changes, text):

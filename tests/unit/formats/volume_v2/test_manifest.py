@@ -77,6 +77,13 @@ PACKS = ((1, [zeros(0, 3), extent(3), extent(5, 50, start=100)]),
               extent(20, 7, 3, start=512, blocks=2, codec='zstd')]))
 
 
+@pytest.mark.parametrize('rest', [
+    b'"backup_id": "backup"}', b'"any": [', b'', b'\xff', b'"' * 99])
+def test_a_later_format_is_told_by_its_version_whatever_it_is(rest):
+    with pytest.raises(errors.UnknownFormat, match=r'3\.0\.0.*2\.0\.0'):
+        parse(b'{"version": "3.0.0", ' + rest)
+
+
 def test_a_manifest_comes_back():
     found = parse(written(*PACKS, volume_meta='{"version": 2}',
                           extra_metadata={'key': 'value'}))

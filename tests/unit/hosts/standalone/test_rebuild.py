@@ -15,6 +15,7 @@ import random
 
 import pytest
 
+from chunked_backup import errors
 from chunked_backup.hosts.standalone.rebuild import Outcome, rebuild
 from chunked_backup.hosts.standalone.record import Backup
 from tests import support
@@ -119,6 +120,24 @@ def test_a_broken_manifest_is_told_and_the_rest_is_rebuilt(service, chain):
                if finding.outcome == Outcome.DAMAGED]
     assert chain[2][0].service_metadata in broken.reason
     assert len(service.backups()) == 2
+
+
+def test_a_format_of_a_later_release_is_told_and_its_record_kept(
+        service, chain, each_format):
+    before = service.backups()
+    backup = chain[2][0]
+    objects = service.driver.stores['backups']
+    name = backup.service_metadata + '_metadata'
+    objects[name] = objects[name].replace(each_format.encode(), b'9.0.0', 1)
+    broken, = [finding for finding in rebuild(service.driver)
+               if finding.outcome != Outcome.KEPT]
+    assert broken.outcome == Outcome.DAMAGED
+    assert 'its format is 9.0.0' in broken.reason
+    assert service.backups() == before
+    for verb in (service.verify, service.map, lambda found: service.backup(
+            found.source, parent=found.id)):
+        with pytest.raises(errors.ChunkedBackupError, match='9.0.0'):
+            verb(service.find(backup.id))
 
 
 def test_a_backup_that_is_being_written_is_left_alone(service, chain):
