@@ -25,7 +25,7 @@ Two rules shape it:
   of holes costs what its data cost. Short ones stay within their neighbours.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from chunked_backup.model import Extent, Region
 
@@ -38,18 +38,19 @@ _SHORTEST_SHARE_BYTES = 64 << 20
 _PACK_BYTES = 16 << 20
 
 
-def longest_extent_bytes(volume_bytes: int, chunk_size_bytes: int,
+def longest_extent_bytes(total_bytes: int, chunk_size_bytes: int,
                          block_size_bytes: int, parallelism: int) -> int:
-    """How much of a volume one object is to hold at most.
+    """How much of a volume one object of a full backup is to hold at most.
 
     A volume of few chunks becomes more objects than it has to, two for each
     that is in work at once: one object has one md5, which is one thread's
     work. 1 GiB without compression took 2.6 s as one object, and 1.5 s as 16,
     on two cores.
 
+    :param total_bytes: how much is stored in all, as far as that is known.
     :param chunk_size_bytes: what it never exceeds; whole blocks.
     """
-    share = max(_SHORTEST_SHARE_BYTES, volume_bytes // (2 * parallelism))
+    share = max(_SHORTEST_SHARE_BYTES, total_bytes // (2 * parallelism))
     share -= share % block_size_bytes
     return min(chunk_size_bytes, max(share, block_size_bytes))
 
@@ -94,17 +95,20 @@ def plan_extents(regions: Iterable[Region], maximum_bytes: int,
         yield from _split(pending, maximum_bytes)
 
 
-def plan_packs(regions: Iterable[Region], pack_bytes: int, extent_bytes: int,
+def plan_packs(regions: Iterable[Region], pack_bytes: Callable[[int], int],
+               extent_bytes: int,
                block_size_bytes: int) -> Iterator[list[Extent]]:
     """Turn regions into extents, some of them together in one object.
 
     :param regions: sorted, not overlapping, starting on block boundaries.
-    :param pack_bytes: what an object holds at most, zeros not counted.
+    :param pack_bytes: gives what an object holds at most, from how much those
+        before it hold; zeros are never counted.
     :param extent_bytes: no extent is longer, unless it is zeros; whole
-        blocks, and no more than ``pack_bytes``.
+        blocks, and no more than any ``pack_bytes``.
     """
     pack: list[Extent] = []
-    size = 0
+    size = before = 0
+    longest = pack_bytes(before)
     for region in regions:
         if region.zero:
             # A part of a block is data: its digest is not that of a zero one.
@@ -113,9 +117,10 @@ def plan_packs(regions: Iterable[Region], pack_bytes: int, extent_bytes: int,
                 pack.append(Extent(region.start, whole - region.start, True))
             region = Region(max(region.start, whole), region.end)
         for extent in _split(region, extent_bytes):
-            if size + extent.length > pack_bytes:
+            if size + extent.length > longest:
                 yield pack
-                pack, size = [], 0
+                before += size
+                pack, size, longest = [], 0, pack_bytes(before)
             pack.append(extent)
             size += extent.length
     if pack:

@@ -93,19 +93,26 @@ class PackWriter:
     def units(self, prefix: str, regions: Iterable[Region]
               ) -> Iterator[tuple[str, int, list[Extent]]]:
         """What ``store`` is to be called with to have regions stored."""
-        settings = self._settings
-        if self._counted:
-            pack_bytes = longest_extent_bytes(
-                self._source.size_bytes, settings.chunk_size_bytes,
-                self._block_size, settings.parallelism)
-        else:
-            pack_bytes = longest_pack_bytes(settings.chunk_size_bytes,
-                                            self._block_size)
-        packs = plan_packs(regions, pack_bytes,
-                           min(self.buffers.buffer_bytes, pack_bytes),
-                           self._block_size)
+        packs = plan_packs(
+            regions, self._pack_bytes,
+            min(self.buffers.buffer_bytes, self._pack_bytes(0)),
+            self._block_size)
         for number, extents in enumerate(packs, start=1):
             yield names.data_object(prefix, number), number, extents
+
+    def _pack_bytes(self, before_bytes: int) -> int:
+        """How much an object holds at most, from how much those before hold.
+
+        How much of a volume is no zeros is known at the end of a full backup
+        alone, so its objects grow with what is stored: few data in a large
+        volume become several objects, too.
+        """
+        settings = self._settings
+        if self._counted:
+            return longest_extent_bytes(
+                before_bytes, settings.chunk_size_bytes, self._block_size,
+                settings.parallelism)
+        return longest_pack_bytes(settings.chunk_size_bytes, self._block_size)
 
     def store(self, name: str, number: int,
               extents: list[Extent]) -> tuple[StoredPack, int]:

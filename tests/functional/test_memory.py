@@ -71,15 +71,16 @@ def half_compressible(tmp_path_factory):
     path.unlink()
 
 
-@pytest.mark.parametrize('codec, parallelism, objects', [
-    ('zlib', 1, 2),  # as long as a chunk may be
-    ('zstd', 1, 2),
-    ('zlib', 8, 16),
+@pytest.mark.parametrize('version, codec, parallelism, objects', [
+    ('1.0.0', 'zlib', 1, 2),  # as long as a chunk may be
+    ('2.0.0', 'zstd', 1, 10),  # the longest holds 885 MiB
+    ('2.0.0', 'zlib', 8, 35),
 ])
 def test_three_gibibytes_stay_below_the_limit(
         half_compressible, command, configured, above_the_interpreter,
-        target, codec, parallelism, objects):
-    configured('[chunked_backup]', f'compression_algorithm = {codec}',
+        target, version, codec, parallelism, objects):
+    configured('[chunked_backup]', f'format_version = {version}',
+               f'compression_algorithm = {codec}',
                f'parallelism = {parallelism}')
 
     taken = {

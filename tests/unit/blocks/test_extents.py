@@ -117,8 +117,8 @@ def test_the_longest_extent_is_whole_blocks():
 
 
 def packs(*regions, pack=8, extent=3):
-    return list(extents.plan_packs(regions, pack * BLOCK, extent * BLOCK,
-                                   BLOCK))
+    return list(extents.plan_packs(regions, lambda before: pack * BLOCK,
+                                   extent * BLOCK, BLOCK))
 
 
 def blocks(*starts_and_counts):
@@ -135,6 +135,21 @@ def test_far_regions_share_a_pack_until_it_is_full():
            for number in range(5)]
     assert packs(*far) == [blocks((0, 3), (10, 3)), blocks((20, 3), (30, 3)),
                            blocks((40, 3))]
+
+
+def test_packs_may_grow_with_what_is_before_them():
+    asked = []
+
+    def pack_bytes(before):
+        asked.append(before // BLOCK)
+        return max(2 * BLOCK, before)
+
+    found = list(extents.plan_packs(
+        [Region(0, 50 * BLOCK, True), Region(50 * BLOCK, 69 * BLOCK)],
+        pack_bytes, 2 * BLOCK, BLOCK))
+    assert asked == [0, 2, 4, 8, 16]
+    assert [sum(extent.length for extent in pack if not extent.zero) // BLOCK
+            for pack in found] == [2, 2, 4, 8, 3]
 
 
 def test_a_long_region_becomes_several_extents():

@@ -21,6 +21,7 @@ import random
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.blocks import extents
 from chunked_backup.drivers.memory import MemoryBackupDriver
 from chunked_backup.jobs import fetch_pack
 from chunked_backup.jobs.digest_spool import DigestSpool
@@ -168,6 +169,18 @@ def test_zeros_are_stored_nowhere(driver, tmp_path):
     target = b'\xa5' * (100 * CHUNK + 5)
     assert harness.restore(driver, backup, target, False) == (
         path.read_bytes())
+    driver.verify_backup(backup)
+
+
+def test_few_data_in_a_large_volume_become_several_objects(
+        driver, tmp_path, monkeypatch):
+    monkeypatch.setattr(extents, '_SHORTEST_SHARE_BYTES', 4 * BLOCK)
+    path = tmp_path / 'volume'
+    path.write_bytes(RANDOM[:32 * BLOCK])
+    os.truncate(path, 1000 * CHUNK)
+    with open(path, 'rb', buffering=0) as file:
+        backup = harness.back_up(driver, 'full', file)
+    assert backup.object_count == 8
     driver.verify_backup(backup)
 
 
