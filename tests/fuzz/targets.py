@@ -52,7 +52,7 @@ CORPUS = pathlib.Path(__file__).parent / 'corpus'
 PREFIX = 'prefix'
 #: What a stream is read to, and what the length of a file or a number of
 #: digests may ask for, in bytes.
-MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 16
 _REFUSALS = (errors.ChunkedBackupError, InvalidDocument, InvalidRecord)
 
 #: The targets by name.
