@@ -46,6 +46,7 @@ from chunked_backup.host import Host
 from chunked_backup.jobs import chain as chains
 from chunked_backup.jobs.backup import BackupJob
 from chunked_backup.jobs.check import CheckJob
+from chunked_backup.jobs.clean_up import clean_up
 from chunked_backup.jobs.delete import remove_objects
 from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.jobs.faults import Faults
@@ -408,8 +409,10 @@ class ChunkedBackupDriver(BaseDriver):
         try:
             yield
         except errors.BackupCancelled as exc:
+            store = ObjectStore(self, container_of(record))
             try:
-                self._aside(ObjectStore(self, container_of(record)).discard)
+                clean_up(self.conf.chunked_backup.executor, store.container,
+                         exc, lambda answered: store.discard())
             except errors.DriverError as other:
                 exc.add_note(f'its container is left: {other}')
             raise

@@ -14,6 +14,7 @@ import errno
 import io
 import os
 import json
+import threading
 import random
 
 import pytest
@@ -326,6 +327,27 @@ def test_a_backup_whose_container_goes_with_its_deletion_is_cancelled(
     monkeypatch.setattr(driver, 'get_object_writer', vanished)
     with pytest.raises(error):
         harness.back_up(driver, 'backup', b'x' * support.CHUNK)
+
+
+def test_a_store_that_hangs_does_not_hold_a_backup_that_is_cancelled(
+        monkeypatch):
+    support.override(executor='threads')
+    monkeypatch.setattr(monitor, 'POLL_INTERVAL_S', 0)
+    driver = harness.memory_driver()
+    put = driver.get_object_writer
+    released = threading.Event()
+
+    def cancelled(container, name, extra_metadata=None):
+        driver.host.says = Status.DELETING
+        return put(container, name, extra_metadata)
+
+    monkeypatch.setattr(driver, 'get_object_writer', cancelled)
+    monkeypatch.setattr(driver, 'discard_container',
+                        lambda container: released.wait(20))
+    with pytest.raises(errors.BackupCancelled) as caught:
+        harness.back_up(driver, 'backup', b'x' * support.CHUNK)
+    released.set()
+    assert 'does not answer' in caught.value.__notes__[0]
 
 
 def test_an_error_that_the_host_wants_to_hear_nothing_of_is_no_error(
