@@ -122,6 +122,17 @@ def test_cinder_restores_what_has_no_md5(tmp_path, conf):
     test_we_restore_every_point_of_our_chains(history)
 
 
+def test_cinder_sees_that_it_does_not_know_the_other_format(tmp_path, conf):
+    support.override(format_version='2.0.0')
+    service = support.service(support.posix_driver(tmp_path / 'repository'))
+    volume = tmp_path / 'volume'
+    volume.write_bytes(b'text ' * 1000)
+    backup = service.backup(str(volume))
+    with pytest.raises(ValueError, match='the version is unknown'):
+        stock_reader.restore(tmp_path / 'repository', stock_reader.chain(
+            service, backup), bytearray(5000))
+
+
 def test_we_restore_every_point_of_our_chains(history):
     for backup, state in zip(history.backups, history.states):
         assert support.restored(history.service, backup) == state
