@@ -72,7 +72,8 @@ SWIFT = [
     ('backup_swift_region_name', None, 'north', 'region_name'),
 ]
 SECRETS = {'backup_s3_store_access_key', 'backup_s3_store_secret_key',
-           'backup_s3_sse_customer_key', 'backup_swift_key'}
+           'backup_s3_sse_customer_key', 'backup_s3_http_proxy',
+           'backup_s3_https_proxy', 'backup_swift_key'}
 MODULES = pytest.mark.parametrize(
     ('module', 'table'), [(s3, S3), (swift, SWIFT)], ids=['s3', 'swift'])
 

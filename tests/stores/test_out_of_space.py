@@ -36,8 +36,8 @@ _TOO_LARGE = '-00004'
 @pytest.fixture
 def volume(tmp_path):
     path = tmp_path / 'volume'
-    path.write_bytes(bytes(3 * _CHUNK) + images.random_bytes(_CHUNK)
-                     + b'text' * _CHUNK)
+    path.write_bytes(b'text' * (3 * _CHUNK // 4)
+                     + images.random_bytes(_CHUNK) + b'text' * _CHUNK)
     return path
 
 
