@@ -275,7 +275,7 @@ class Borg(Contender):
 
     def restore(self, target):
         into = self.directory / 'restored'
-        into.mkdir()
+        into.mkdir(exist_ok=True)
         cost = self._run('extract', f'{self.repository}::{self._latest}',
                          directory=into)
         [file] = into.iterdir()
