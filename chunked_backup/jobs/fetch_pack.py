@@ -44,7 +44,8 @@ from chunked_backup.store.reader import Reader
 # that its own cost does not count.
 _LARGEST_GAP_BYTES = 256 << 10
 _RUN_BYTES = 8 << 20
-# Longer ones are worth a copy to where they can be written from directly.
+# Longer parts are worth a copy to where they can be written from directly;
+# short ones are sooner in the page cache, which joins them.
 _SHORTEST_COPIED_BYTES = 256 << 10
 _ZERO_BLOCKS = 131072
 
@@ -200,7 +201,7 @@ class PackFetcher:
 
     def _write(self, transfer: '_Transfer', extent: PackedExtent,
                parts: Ranges, data: memoryview) -> None:
-        if len(data) < _SHORTEST_COPIED_BYTES:
+        if max(high - low for low, high in parts) < _SHORTEST_COPIED_BYTES:
             self._checked.write(extent.offset, data, parts, transfer.corrupt)
             return
         with self._buffers.borrow() as buffer:
