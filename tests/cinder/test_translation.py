@@ -41,7 +41,8 @@ EXPECTED = {
          'FullBackupRequired', 'RecordError', 'AmbiguousBackup',
          'BackupInUse', 'BackupNotResumable', 'BackupNotRestorable',
          'CorruptBackup',
-         'CorruptObject', 'IncompleteChain'), exception.InvalidBackup),
+         'CorruptObject', 'IncompleteChain', 'UnknownFormat'),
+        exception.InvalidBackup),
     **dict.fromkeys(
         ('ConfigurationError', 'PluginNotFound', 'PluginNotLoadable',
          'DriverError', 'ObjectNotFound', 'ObjectExists',
