@@ -66,8 +66,6 @@ from chunked_backup.formats.volume_v2.version import VERSION
 from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredPack
 
-#: What every manifest of this format, and no other, begins with.
-MAGIC = b'{"version": "' + VERSION.encode() + b'", '
 #: An extent that is not zeros is no longer, unless it is a single block: who
 #: reads one holds it in memory.
 LARGEST_EXTENT_BYTES = 16 << 20

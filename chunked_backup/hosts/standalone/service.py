@@ -56,6 +56,8 @@ class VolumeService:
         self._catalogue = host.catalogue
         self._deletion = Deletion(
             self._catalogue,
+            # Cinder's call says nothing in between. Where a backup has failed,
+            # its job has removed the objects, so few requests are left.
             lambda backup, answered: driver.delete_backup(backup),
             'volume delete', driver.conf.chunked_backup.executor)
 
