@@ -107,7 +107,7 @@ def test_the_test_sees_the_documents():
     assert ('doc/source/security.rst',
             'tests/stores/test_secrets.py') in paths()
     assert ('doc/source/operations.rst',
-            'volume delete BACKUP --cascade') in commands()
+            'volume prune --keep-daily 7 --keep-weekly 5 --yes') in commands()
     assert ('README.rst', 'volume verify --all -c id -c result') in commands()
     assert len(commands()) > 30
     with pytest.raises(SystemExit):

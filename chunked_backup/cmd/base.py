@@ -249,6 +249,11 @@ def columns_of(values: dict[str, Any]) -> tuple[list[str], list[Any]]:
     return list(values), list(values.values())
 
 
+def seconds(created_at: str) -> str:
+    """A time without its fraction and zone, which is UTC."""
+    return created_at[:19]
+
+
 def path_text(path: bytes) -> str:
     """A path within a tree; bytes that are no UTF-8 are shown as escapes."""
     return path.decode(errors='backslashreplace') or '.'

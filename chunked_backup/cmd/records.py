@@ -99,3 +99,49 @@ class Delete(base.Command, lister.Lister):
     @abc.abstractmethod
     def row(self, backup: Any) -> tuple[Any, ...]:
         """What is shown of a backup that was deleted."""
+
+
+class Prune(base.Command, lister.Lister):
+    """Delete the backups that no rule keeps.
+
+    Subclasses say what the rules are applied to.
+    """
+
+    #: The option that restricts it, and its help.
+    group_option: tuple[str, str]
+    columns: tuple[str, ...]
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        for rule in ('last', 'hourly', 'daily', 'weekly', 'monthly',
+                     'yearly'):
+            parser.add_argument(
+                f'--keep-{rule}', type=int, metavar='N',
+                help='the newest N' if rule == 'last' else
+                     f'the newest of each of N {rule} periods')
+        option, help = self.group_option
+        parser.add_argument(option, dest='group', metavar='ID', help=help)
+        parser.add_argument('--yes', action='store_true',
+                            help='delete them')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        from chunked_backup.hosts.standalone import retention
+
+        keep = {rule: value for rule in retention.RULES
+                if (value := getattr(parsed_args, f'keep_{rule}'))}
+        if not keep or min(keep.values()) < 0:
+            raise errors.InvalidInput(
+                reason='give at least one rule, such as --keep-last 7; '
+                       'without any, all backups would go')
+        service = self.service(parsed_args)
+        verb = 'deleted' if parsed_args.yes else 'would be deleted'
+        rows = [(*self.row(each.backup), 'kept' if each.reasons else verb,
+                 ', '.join(each.reasons))
+                for each in service.prune(keep, parsed_args.group,
+                                          parsed_args.yes)]
+        return (*self.columns, 'decision', 'reasons'), rows
+
+    @abc.abstractmethod
+    def row(self, backup: Any) -> tuple[Any, ...]:
+        """What is shown of a backup beside the decision."""

@@ -45,8 +45,9 @@ class ListTrees(TreeCommand, lister.Lister):
         return (
             ('id', 'created_at', 'status', 'name', 'level', 'engine',
              'files', 'size', 'stored', 'problems', 'source'),
-            [(backup.id, backup.created_at[:19], backup.status, backup.name,
-              backup.level, backup.engine, backup.totals.get('files'),
+            [(backup.id, base.seconds(backup.created_at), backup.status,
+              backup.name, backup.level, backup.engine,
+              backup.totals.get('files'),
               base.Size(backup.totals.get('bytes')),
               base.Size(backup.totals.get('stored_bytes')),
               backup.totals.get('problems'), backup.source)
@@ -111,45 +112,19 @@ class DeleteTree(TreeCommand, records.Delete):
         return backup.id, backup.name, backup.level
 
 
-class PruneTrees(TreeCommand, lister.Lister):
+class PruneTrees(TreeCommand, records.Prune):
     """Delete the backups that no rule keeps.
 
     Without --yes it only tells what would be deleted. What a kept backup is
     built on is kept with it. The rules apply to each name by itself.
     """
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        for rule in ('last', 'hourly', 'daily', 'weekly', 'monthly',
-                     'yearly'):
-            parser.add_argument(
-                f'--keep-{rule}', type=int, metavar='N',
-                help='the newest N' if rule == 'last' else
-                     f'the newest of each of N {rule} periods')
-        parser.add_argument('--name', help='only backups of this name')
-        parser.add_argument('--yes', action='store_true',
-                            help='delete them')
-        return parser
+    group_option = '--name', 'only backups of this name'
+    columns = ('id', 'created_at', 'name', 'level')
 
-    def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        from chunked_backup.hosts.standalone import retention
-
-        keep = {rule: value for rule in retention.RULES
-                if (value := getattr(parsed_args, f'keep_{rule}'))}
-        if not keep:
-            raise errors.InvalidInput(
-                reason='give at least one rule, such as --keep-last 7; '
-                       'without any, all backups would go')
-        service = self.service(parsed_args)
-        rows = []
-        for each in service.prune(keep, parsed_args.name, parsed_args.yes):
-            verb = 'deleted' if parsed_args.yes else 'would be deleted'
-            rows.append((each.backup.id, each.backup.created_at[:19],
-                         each.backup.name, each.backup.level,
-                         'kept' if each.reasons else verb,
-                         ', '.join(each.reasons)))
-        return ('id', 'created_at', 'name', 'level', 'decision',
-                'reasons'), rows
+    def row(self, backup: Any) -> tuple[Any, ...]:
+        return (backup.id, base.seconds(backup.created_at), backup.name,
+                backup.level)
 
 
 def _path_of(service: Any, backup: Any, path: str) -> dict[str, Any]:

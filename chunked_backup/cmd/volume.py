@@ -148,8 +148,8 @@ class ListBackups(base.Command, lister.Lister):
         return (
             ('id', 'created_at', 'status', 'type', 'name', 'volume_id',
              'size', 'stored', 'source'),
-            [(backup.id, _seconds(backup.created_at), backup.status,
-              'incremental' if backup.is_incremental else 'full',
+            [(backup.id, base.seconds(backup.created_at), backup.status,
+              _type(backup),
               backup.display_name, backup.volume_id,
               base.Size(backup.volume_bytes), base.Size(backup.stored_bytes),
               backup.source) for backup in backups])
@@ -184,7 +184,7 @@ class ShowBackup(base.Command, show.ShowOne):
             'created_at': backup.created_at,
             'volume_id': backup.volume_id,
             'source': backup.source,
-            'type': 'incremental' if backup.is_incremental else 'full',
+            'type': _type(backup),
             'parent_id': backup.parent_id,
             'chain': base.Lines(chain),
             'size': base.Size(backup.volume_bytes),
@@ -240,6 +240,21 @@ class DeleteBackup(records.Delete):
         return backup.id, backup.display_name
 
 
+class PruneVolumes(records.Prune):
+    """Delete the backups that no rule keeps.
+
+    Without --yes it only tells what would be deleted. What a kept backup is
+    built on is kept with it. The rules apply to each volume by itself.
+    """
+
+    group_option = '--volume-id', 'only backups of this volume'
+    columns = ('id', 'created_at', 'type', 'name', 'volume_id')
+
+    def row(self, backup: Any) -> tuple[Any, ...]:
+        return (backup.id, base.seconds(backup.created_at), _type(backup),
+                backup.display_name, backup.volume_id)
+
+
 class VolumeMap(columns.FormattableColumn):
     """Where the parts of a volume come from: drawn for people, a list for
     programs."""
@@ -266,6 +281,5 @@ class BadRanges(columns.FormattableColumn):
         return [bad._asdict() for bad in self._value]
 
 
-def _seconds(created_at: str) -> str:
-    """A time without its fraction and zone, which is UTC."""
-    return created_at[:19]
+def _type(backup: Any) -> str:
+    return 'incremental' if backup.is_incremental else 'full'

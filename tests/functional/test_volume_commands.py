@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""volume backup, restore, list, show, verify and delete."""
+"""volume backup, restore, list, show, verify, prune and delete."""
 
 import json
 import os
@@ -495,6 +495,29 @@ class TestVerify:
 
     def test_nothing_to_verify(self, command):
         assert command.json('volume', 'verify', '--all') == []
+
+
+class TestPrune:
+
+    def test_tells_before_it_deletes(self, command, volume):
+        made = [command.backup(volume), command.backup(volume),
+                command.backup(volume, '--incremental')]
+        keep = 'volume', 'prune', '--keep-last', '1'
+        assert [each['decision'] for each in command.json(*keep)] == [
+            'would be deleted', 'kept', 'kept']
+        assert len(command.json('volume', 'list')) == 3
+
+        done = command.json(*keep, '--yes')
+        assert [(each['decision'], each['reasons']) for each in done] == [
+            ('deleted', ''), ('kept', f'needed by {made[2][:8]}'),
+            ('kept', 'last')]
+        assert [each['id'] for each in command.json('volume', 'list')] == (
+            made[1:])
+
+    @pytest.mark.parametrize('rules', [
+        (), ('--keep-last', '1', '--keep-daily', '-1')])
+    def test_without_a_rule_nothing_goes(self, command, rules):
+        command.run('volume', 'prune', '--yes', *rules, exit_code=BAD_USAGE)
 
 
 class TestDelete:

@@ -19,12 +19,15 @@ has said it never takes back: another may be deleting the same backup, and
 would be taken back with it.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Generic
 
 from chunked_backup import errors
 from chunked_backup.hosts.standalone.catalogue import Catalogue
 from chunked_backup.hosts.standalone.catalogue import Kept
+from chunked_backup.hosts.standalone.retention import Decision
+from chunked_backup.hosts.standalone.retention import decide
 from chunked_backup.jobs.clean_up import clean_up
 from chunked_backup.model import Status
 
@@ -72,6 +75,40 @@ class Deletion(Generic[Kept]):
         for each in doomed:
             self._delete_one(each, ids)
         return doomed
+
+    def prune(self, keep: dict[str, int], group_of: Callable[[Kept], str],
+              group: str | None, delete: bool) -> list[Decision[Kept]]:
+        """Apply rules of retention.
+
+        :param keep: see ``retention.decide``, as for ``group_of``.
+        :param group: the only one whose backups may go.
+        :param delete: delete what no rule keeps, and what an earlier deletion
+            has left half done; otherwise only tell.
+        :returns: what is, or would be, done, oldest first.
+        """
+        def is_asked_for(backup: Kept) -> bool:
+            return group in (None, group_of(backup))
+
+        if delete:
+            self._finish_deletions(is_asked_for)
+        decisions = [each for each
+                     in decide(self._catalogue.backups(), keep, group_of)
+                     if is_asked_for(each.backup)]
+        if delete:
+            # Those that are built on others come behind them.
+            for decision in reversed(decisions):
+                if not decision.reasons:
+                    self.delete(decision.backup, cascade=False, force=False)
+        return decisions
+
+    def _finish_deletions(self, is_asked_for: Callable[[Kept], bool]) -> None:
+        """Delete what somebody has begun to delete, and was killed over; it
+        would be in the way of what it is built on."""
+        for each in reversed(self._catalogue.backups()):
+            if each.status == Status.DELETING and is_asked_for(each):
+                # It says so before it looks for others that are built on it.
+                with contextlib.suppress(errors.BackupInUse):
+                    self.delete(each, cascade=False, force=False)
 
     def discard(self, backup: Kept, cause: BaseException) -> None:
         """Leave nothing of a backup that did not come to be.

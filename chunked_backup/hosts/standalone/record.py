@@ -13,6 +13,7 @@
 """The record of one backup."""
 
 import dataclasses
+import datetime
 import json
 import types
 import typing
@@ -45,6 +46,17 @@ class Record:
     writer: str | None = None
     manifest_sha256: str | None = None
     fail_reason: str | None = None
+
+    @property
+    def created(self) -> datetime.datetime | None:
+        """When its making began; None where that cannot be told."""
+        try:
+            time = datetime.datetime.fromisoformat(self.created_at)
+            if time.tzinfo is None:  # by Cinder, whose times are UTC
+                time = time.replace(tzinfo=datetime.UTC)
+            return time.astimezone()
+        except (ValueError, OverflowError):
+            return None
 
     def to_json(self) -> bytes:
         """What is stored of it."""

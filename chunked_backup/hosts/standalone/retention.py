@@ -20,9 +20,12 @@ kept backup is built on is kept with it.
 import dataclasses
 import datetime
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Generic
 
-_PERIODS: dict[str, Callable[[datetime.datetime], Any]] = {
+from chunked_backup.hosts.standalone.catalogue import Kept
+from chunked_backup.model import Status
+
+_PERIODS: dict[str, Callable[[datetime.datetime], object]] = {
     'hourly': lambda time: (time.date(), time.hour),
     'daily': lambda time: time.date(),
     'weekly': lambda time: time.isocalendar()[:2],
@@ -33,41 +36,63 @@ RULES = ('last', *_PERIODS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Generic[Kept]):
     """:param reasons: why a backup is kept; none: it goes."""
 
-    backup: Any
+    backup: Kept
     reasons: tuple[str, ...]
 
 
-def decide(backups: Iterable[Any], keep: dict[str, int]) -> list[Decision]:
-    """Judge the backups of one name.
+def decide(backups: Iterable[Kept], keep: dict[str, int],
+           group_of: Callable[[Kept], str]) -> list[Decision[Kept]]:
+    """Judge backups.
 
-    :param backups: with ``id``, ``parent_id`` and ``created``.
+    One that is not available, or whose time cannot be told, is not for rules
+    to judge, and stays.
+
+    :param backups: all that there are: one that is left out here holds
+        nothing that it is built on.
     :param keep: how many, by rule; see ``RULES``.
-    :returns: one decision for each, oldest first.
+    :param group_of: what the rules are applied to, each by itself.
+    :returns: one decision for each, in the same order.
     """
-    ordered = sorted(backups, key=lambda each: (each.created, each.id))
-    reasons: dict[str, list[str]] = {each.id: [] for each in ordered}
-    for rule, count in keep.items():
-        seen: set[Any] = set()
-        for each in reversed(ordered):
-            period = (each.id if rule == 'last'
-                      else _PERIODS[rule](each.created.astimezone()))
-            if len(seen) < count and period not in seen:
-                seen.add(period)
-                reasons[each.id].append(rule)
-    by_id = {each.id: each for each in ordered}
-    for each in reversed(ordered):
+    by_id = {each.id: each for each in backups}
+    reasons: dict[str, list[str]] = {id: [] for id in by_id}
+    groups: dict[str, list[tuple[datetime.datetime, str]]] = {}
+    for each in by_id.values():
+        if each.status != Status.AVAILABLE:
+            reasons[each.id].append(each.status)
+        elif each.created is None:
+            reasons[each.id].append('of unknown time')
+        else:
+            groups.setdefault(group_of(each), []).append(
+                (each.created, each.id))
+    for group in groups.values():
+        for rule, count in keep.items():
+            for kept_id in _kept(rule, count, group):
+                reasons[kept_id].append(rule)
+    for each in reversed(by_id.values()):
         if reasons[each.id]:
             _keep_ancestors(each, by_id, reasons)
-    return [Decision(each, tuple(reasons[each.id])) for each in ordered]
+    return [Decision(each, tuple(reasons[each.id]))
+            for each in by_id.values()]
 
 
-def _keep_ancestors(backup: Any, by_id: dict[str, Any],
+def _kept(rule: str, count: int,
+          group: list[tuple[datetime.datetime, str]]) -> list[str]:
+    """The ids of those that one rule keeps."""
+    newest: dict[object, str] = {}
+    for time, backup_id in sorted(group, reverse=True):
+        period = backup_id if rule == 'last' else _PERIODS[rule](time)
+        newest.setdefault(period, backup_id)
+    return list(newest.values())[:count]
+
+
+def _keep_ancestors(backup: Kept, by_id: dict[str, Kept],
                     reasons: dict[str, list[str]]) -> None:
-    parent = by_id.get(backup.parent_id)
-    while parent is not None:
-        if not reasons[parent.id]:
-            reasons[parent.id].append(f'needed by {backup.id[:8]}')
-        parent = by_id.get(parent.parent_id)
+    parent = by_id.get(backup.parent_id or '')
+    # The ancestors of one with reasons are kept for its sake. It is so that
+    # records that are built on each other in a ring come to an end, too.
+    while parent is not None and not reasons[parent.id]:
+        reasons[parent.id].append(f'needed by {backup.id[:8]}')
+        parent = by_id.get(parent.parent_id or '')

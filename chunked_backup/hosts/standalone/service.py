@@ -31,6 +31,7 @@ from chunked_backup.hosts.standalone.record import Backup
 from chunked_backup.hosts.standalone.record import require_available
 from chunked_backup.hosts.standalone.resume import adopt
 from chunked_backup.hosts.standalone.resume import take_over
+from chunked_backup.hosts.standalone.retention import Decision
 from chunked_backup.hosts.standalone.target import open_target
 from chunked_backup.model import MappedRange
 from chunked_backup.model import RestoreSummary
@@ -155,6 +156,16 @@ class VolumeService:
             written.
         """
         return self._deletion.delete(backup, cascade, force)
+
+    def prune(self, keep: dict[str, int], volume_id: str | None = None,
+              delete: bool = False) -> list[Decision[Backup]]:
+        """Apply rules of retention to the backups of each volume.
+
+        :param volume_id: only to those of this one.
+        :param delete: otherwise only tell; see ``Deletion.prune``.
+        """
+        return self._deletion.prune(keep, lambda each: each.volume_id,
+                                    volume_id, delete)
 
     def backups(self) -> list[Backup]:
         """All backups, oldest first."""

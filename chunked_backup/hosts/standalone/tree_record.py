@@ -61,4 +61,4 @@ class TreeBackup(Record):
     @property
     def created(self) -> datetime.datetime:
         """When its making began."""
-        return time_of(self.created_at)
+        return time_of(self.created_at).astimezone()

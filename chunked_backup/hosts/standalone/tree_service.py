@@ -32,13 +32,13 @@ from chunked_backup.engines.levels import Rung
 from chunked_backup.formats.tree_v1 import Record
 from chunked_backup.formats.tree_v1 import TreeManifest
 from chunked_backup.formats.tree_v1 import names
-from chunked_backup.hosts.standalone import retention
 from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.catalogue import LATEST
 from chunked_backup.hosts.standalone.catalogue import of_trees
 from chunked_backup.hosts.standalone.deletion import Deletion
 from chunked_backup.hosts.standalone.host import SIGN_OF_LIFE_S
 from chunked_backup.hosts.standalone.record import require_available
+from chunked_backup.hosts.standalone.retention import Decision
 from chunked_backup.hosts.standalone.tree_job import TreeJob
 from chunked_backup.hosts.standalone.tree_job import open_job
 from chunked_backup.hosts.standalone.tree_record import TreeBackup
@@ -235,36 +235,14 @@ class TreeService:
         return self._deletion.delete(backup, cascade, force)
 
     def prune(self, keep: dict[str, int], name: str | None = None,
-              delete: bool = False) -> list[retention.Decision]:
+              delete: bool = False) -> list[Decision[TreeBackup]]:
         """Apply rules of retention to the backups of each name.
 
-        :param keep: see ``retention.decide``.
-        :param delete: delete what no rule keeps, and what an earlier deletion
-            has left half done; otherwise only tell.
-        :returns: what is, or would be, done.
+        :param name: only to those of this one.
+        :param delete: otherwise only tell; see ``Deletion.prune``.
         """
-        available: dict[str, list[TreeBackup]] = {}
-        for each in self.backups(name):
-            if each.status == Status.AVAILABLE:
-                available.setdefault(each.name, []).append(each)
-        decisions = [decision for backups in available.values()
-                     for decision in retention.decide(backups, keep)]
-        if delete:
-            self._finish_deletions(name)
-            # Those that are built on others come behind them.
-            for decision in reversed(decisions):
-                if not decision.reasons:
-                    self.delete(decision.backup)
-        return decisions
-
-    def _finish_deletions(self, name: str | None) -> None:
-        """Delete what somebody has begun to delete, and was killed over; it
-        would be in the way of what it is built on."""
-        for each in reversed(self.backups(name)):
-            if each.status == Status.DELETING:
-                # It says so before it looks for others that are built on it.
-                with contextlib.suppress(errors.BackupInUse):
-                    self.delete(each)
+        return self._deletion.prune(keep, lambda each: each.name, name,
+                                    delete)
 
     def _write(self, backup: TreeBackup, parent: TreeBackup | None,
                open_tree: OpenTree, engine: BackupEngine) -> None:

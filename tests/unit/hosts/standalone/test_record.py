@@ -11,6 +11,7 @@
 # under the License.
 
 import dataclasses
+import datetime
 import json
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_record_that_lacks_or_confuses_something_is_refused(key, value):
         del values[key]
     with pytest.raises(InvalidRecord):
         Backup.from_json(json.dumps(values).encode())
+
+
+@pytest.mark.parametrize('text, created', [
+    ('2026-01-31 12:00:00.5+00:00', '2026-01-31 12:00:00.500000+00:00'),
+    ('2026-01-31T14:00:00+02:00', '2026-01-31 12:00:00+00:00'),
+    ('2026-01-31 12:00:00', '2026-01-31 12:00:00+00:00'),
+    ('', 'None'), ('yesterday', 'None'), ('0001-01-01 00:00+14:00', 'None')])
+def test_when_its_making_began(text, created):
+    time = Backup('an id', volume_id='a volume', created_at=text).created
+    assert str(time and time.astimezone(datetime.UTC)) == created
 
 
 def test_what_later_releases_add_is_left_out():

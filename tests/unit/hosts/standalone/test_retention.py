@@ -21,8 +21,10 @@ from chunked_backup.hosts.standalone import retention
 @dataclasses.dataclass
 class Backup:
     id: str
-    created: datetime.datetime
+    created: datetime.datetime | None
     parent_id: str | None = None
+    status: str = 'available'
+    name: str = 'name'
 
 
 def backups(*hours, chain=()):
@@ -33,8 +35,12 @@ def backups(*hours, chain=()):
             for number, hour in enumerate(hours)]
 
 
+def decide(backups, keep):
+    return retention.decide(backups, keep, lambda each: each.name)
+
+
 def kept(backups, **keep):
-    return [each.backup.id for each in retention.decide(backups, keep)
+    return [each.backup.id for each in decide(backups, keep)
             if each.reasons]
 
 
@@ -66,13 +72,47 @@ def test_rules_add_up():
 
 def test_what_a_kept_one_is_built_on_is_kept():
     chain = backups(0, 24, 48, 72, chain={1: '0', 2: '1', 3: '0'}.items())
-    decisions = retention.decide(chain, {'last': 1})
+    decisions = decide(chain, {'last': 1})
     assert [bool(each.reasons) for each in decisions] == [
         True, False, False, True]
     assert decisions[0].reasons == ('needed by 3',)
 
 
-def test_each_has_a_decision_oldest_first():
-    chain = backups(5, 3, 4)
-    assert [each.backup.id for each in retention.decide(chain, {})] == [
-        '1', '2', '0']
+def test_a_rule_that_keeps_more_than_there_are():
+    assert kept(backups(1, 2), last=9) == ['0', '1']
+
+
+def test_each_has_a_decision_in_the_same_order():
+    assert [each.backup.id for each in decide(backups(5, 3, 4), {})] == [
+        '0', '1', '2']
+
+
+def test_the_rules_are_applied_to_each_group_by_itself():
+    some = backups(0, 1, 2)
+    some[0].name = 'other'
+    assert kept(some, last=1) == ['0', '2']
+
+
+def test_what_another_group_is_built_on_is_kept():
+    some = backups(0, 1, 2, chain={2: '0'}.items())
+    some[2].name = 'other'
+    assert kept(some, last=1) == ['0', '1', '2']
+
+
+def test_one_that_is_not_available_stays_with_what_it_is_built_on():
+    some = backups(0, 1, 2, 3, chain={2: '0'}.items())
+    some[2].status = 'creating'
+    decisions = decide(some, {'last': 1})
+    assert [each.reasons for each in decisions] == [
+        ('needed by 2',), (), ('creating',), ('last',)]
+
+
+def test_one_whose_time_nobody_knows_stays():
+    some = backups(0, 1)
+    some[0].created = None
+    assert decide(some, {'last': 1})[0].reasons == ('of unknown time',)
+
+
+def test_backups_that_are_built_on_each_other_come_to_an_end():
+    some = backups(0, 1, chain={0: '1', 1: '0'}.items())
+    assert kept(some, last=1) == ['0', '1']

@@ -98,6 +98,28 @@ def test_an_incremental_may_name_its_parent(service, volume, chain):
     assert backup.parent_id == chain[0].id
 
 
+def test_a_prune_applies_its_rules_to_each_volume(service, volume):
+    a1, a2, b1, b2 = [service.backup(str(volume), volume_id=volume_id)
+                      for volume_id in 'aabb']
+    told = service.prune({'last': 1})
+    assert [bool(each.reasons) for each in told] == [False, True] * 2
+    assert ids(service.backups()) == ids([a1, a2, b1, b2])
+
+    done = service.prune({'last': 1}, 'b', delete=True)
+    assert [each.backup.id for each in done] == ids([b1, b2])
+    assert ids(service.backups()) == ids([a1, a2, b2])
+
+
+def test_a_prune_leaves_one_that_is_being_written_and_its_parents(
+        service, chain, volume):
+    full, one, two = chain
+    two.status = Status.CREATING
+    service.driver.host.catalogue.save(two)
+    newest = service.backup(str(volume))
+    service.prune({'last': 1}, delete=True)
+    assert ids(service.backups()) == ids([full, one, two, newest])
+
+
 def test_without_a_backup_there_is_no_incremental(service, volume):
     with pytest.raises(errors.FullBackupRequired, match='do a full'):
         service.backup(str(volume), incremental=True)
