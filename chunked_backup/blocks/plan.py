@@ -81,15 +81,14 @@ def _cover(missing: Sequence[tuple[int, int]], level: int,
         while gap is not None and gap[0] < stored.end:
             start, end = gap
             low, high = max(start, stored.offset), min(end, stored.end)
-            if low < high:
-                if start < low:
-                    left.append((start, low))
-                ranges.append((low, high))
-                start = high
-            if start < end <= stored.end or start < end and low >= high:
-                left.append((start, end))
-                start = end
-            gap = (start, end) if start < end else next(gaps, None)
+            if low >= high:  # it ends before the object begins
+                left.append(gap)
+                gap = next(gaps, None)
+                continue
+            if start < low:
+                left.append((start, low))
+            ranges.append((low, high))
+            gap = (high, end) if high < end else next(gaps, None)
         if ranges and not _join(packs, stored, ranges):
             fetches.append(Fetch(level, stored, ranges))
             packs[stored.name] = fetches[-1]

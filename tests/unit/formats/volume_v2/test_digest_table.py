@@ -52,6 +52,42 @@ def test_a_table_comes_back(batches):
     assert found == b''.join(batches)
 
 
+def test_a_run_is_its_kind_its_length_and_its_digests():
+    head = written()
+    assert written(ZERO * 2 + some(3) + ZERO) == head + (
+        b'\0\2\0\0\0' b'\1\3\0\0\0' + some(3) + b'\0\1\0\0\0')
+
+
+def test_more_zeros_than_a_run_can_count_are_several():
+    runs = b''.join(digest_table._zero_runs((1 << 33) + 5))
+    assert runs == b'\0\xff\xff\xff\xff' * 2 + b'\0\7\0\0\0'
+
+
+def test_short_runs_are_kept_together_and_long_ones_in_parts():
+    for table in ([some(1) + ZERO] * 40000, [some(100000)], [ZERO * 100000]):
+        kept = []
+        digest_table.parse(
+            lambda: contextlib.nullcontext(io.BytesIO(written(*table))),
+            'backup', kept.append)
+        assert len(kept) == -(-sum(map(len, table)) // (32768 * 32))
+        assert {len(each) for each in kept[:-1]} == {32768 * 32}
+
+
+def test_a_header_without_an_end_is_not_read_for_ever():
+    class Stream:
+        given = 0
+
+        def read(self, size):
+            self.given += 1000
+            return b'x' * 1000
+
+    stream = Stream()
+    with pytest.raises(errors.CorruptBackup, match='no header'):
+        digest_table.parse(lambda: contextlib.nullcontext(stream), 'backup',
+                           len)
+    assert 64 << 10 < stream.given < (65 << 10) + 1000
+
+
 def test_zeros_cost_nothing():
     head = len(written())
     assert len(written(*[ZERO * 32768] * 99)) == head + 5
