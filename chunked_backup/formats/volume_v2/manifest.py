@@ -326,11 +326,9 @@ def _header(line: bytes) -> dict[str, Any]:
     if not line.endswith(_EXTENTS):
         raise InvalidDocument('its first line is no header')
     try:
-        header = json.loads(line + b']}')
+        header: dict[str, Any] = json.loads(line + b']}')
     except (ValueError, RecursionError) as exc:
         raise InvalidDocument(f'its header is no JSON ({exc})') from exc
-    if not isinstance(header, dict):
-        raise InvalidDocument('its header is no map')
     fields.check_texts(header, 'digest_table_sha256')
     fields.block_size_of(header, 'block_bytes')
     size = header.get('volume_bytes')

@@ -117,6 +117,27 @@ def test_near_zeros_are_one_extent():
     assert list(found.objects.names()) == ['prefix-00002']
 
 
+def test_the_last_block_of_a_volume_may_be_short():
+    last = extent(9)._replace(length=7, stored_bytes=7, compression='bz2')
+    text = written((1, [last]), volume_bytes=9 * BLOCK + 7)
+    assert list(parse(text).objects) == [last]
+
+
+@pytest.mark.parametrize('volume_bytes', [1, 1 << 62])
+def test_a_volume_of_any_size(volume_bytes):
+    assert parse(written(volume_bytes=volume_bytes)).volume_bytes == (
+        volume_bytes)
+
+
+def test_an_extent_as_long_as_may_be_in_the_last_object_there_can_be():
+    last = extent(0, 1, (1 << 32) - 1, blocks=32768)
+    text = written(((1 << 32) - 1, [last]), volume_bytes=1 << 30)
+    [found] = parse(text).objects
+    assert (found.length, found.stored_bytes) == (16 << 20, 1)
+    with pytest.raises(errors.CorruptBackup, match='no number of an object'):
+        parse(sealed(text.replace(b'[4294967295', b'[4294967296')))
+
+
 def test_many_extents_are_written_and_read_in_batches():
     extents = [extent(block, 9, start=9 * block) for block in range(5000)]
     text = written((1, extents), volume_bytes=5000 * BLOCK)
@@ -139,6 +160,10 @@ def test_where_objects_end():
     found = [stored for stored in objects if stored.name
              and objects.ends_object(stored)]
     assert found == [PACKS[0][1][2], PACKS[1][1][2]]
+    far = parse(written((1, [extent(1), zeros(2, 4), zeros(9)]),
+                        (2, [extent(20, number=2)]))).objects
+    assert [far.ends_object(stored) for stored in far if stored.name] == [
+        True, True]
     part = PACKS[1][1][2]._replace(stored_bytes=3)
     assert not objects.ends_object(part)
 
@@ -163,6 +188,7 @@ def test_a_header_that_cannot_be_is_refused(changes, text):
 @pytest.mark.parametrize('packs, text', [
     ([(1, [extent(3), extent(3)])], 'overlaps'),
     ([(1, [extent(3), extent(2)])], 'overlaps'),
+    ([(1, [extent(3, blocks=3)]), (2, [extent(5)])], 'overlaps'),
     ([(2, [extent(3)]), (1, [extent(4)])], 'out of order'),
     ([(1, [extent(99, blocks=2)])], 'beyond'),
     ([(1, [extent(1, blocks=0)])], 'empty'),
@@ -202,6 +228,7 @@ def test_every_flipped_bit_is_noticed():
     lambda text: sealed(text.replace(b'[1, "', b'[1, 2, "')),
     lambda text: sealed(text.replace(b'[1, "', b'[1, "AAAA')),
     lambda text: sealed(text.replace(b'[1, "', b'[1, "\xc3\xa9')),
+    lambda text: sealed(text.replace(b'[1, "', b'[1, "!')),
     lambda text: sealed(text.replace(b'[1, "', b'[' * 99999 + b'[1, "')),
     lambda text: sealed(text.replace(b'\n', b'x' * (17 << 20) + b'\n', 1)),
 ])
@@ -210,8 +237,15 @@ def test_what_is_no_manifest_is_refused(damage):
         parse(damage(written(*PACKS)))
 
 
+@pytest.mark.parametrize('text', [
+    b'', b'\n', b'{"version": "2.0.0"}\n', b'{"version": "2.0.0", "a": [\n'])
+def test_what_begins_with_no_header_is_said_to(text):
+    with pytest.raises(errors.CorruptBackup, match='is no header'):
+        manifest.parse(io.BytesIO(text), 'backup', 'prefix')
+
+
 def test_one_that_was_altered_can_still_be_read_for_a_salvage():
     text = written(*PACKS).replace(b'a name', b'b name')
-    with pytest.raises(errors.CorruptObject, match='sha256'):
+    with pytest.raises(errors.CorruptObject, match='offset 0: its sha256'):
         parse(text)
     assert parse(text, strict=False).record.name == 'b name'
