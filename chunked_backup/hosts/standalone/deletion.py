@@ -95,20 +95,20 @@ class Deletion(Generic[Kept]):
                      in decide(self._catalogue.backups(), keep, group_of)
                      if is_asked_for(each.backup)]
         if delete:
-            # Those that are built on others come behind them.
-            for decision in reversed(decisions):
-                if not decision.reasons:
-                    self.delete(decision.backup, cascade=False, force=False)
+            for backup in _children_first(
+                    [each.backup for each in decisions if not each.reasons]):
+                self.delete(backup, cascade=False, force=False)
         return decisions
 
     def _finish_deletions(self, is_asked_for: Callable[[Kept], bool]) -> None:
         """Delete what somebody has begun to delete, and was killed over; it
         would be in the way of what it is built on."""
-        for each in reversed(self._catalogue.backups()):
-            if each.status == Status.DELETING and is_asked_for(each):
-                # It says so before it looks for others that are built on it.
-                with contextlib.suppress(errors.BackupInUse):
-                    self.delete(each, cascade=False, force=False)
+        for backup in _children_first(
+                [each for each in self._catalogue.backups()
+                 if each.status == Status.DELETING and is_asked_for(each)]):
+            # It says so before it looks for others that are built on it.
+            with contextlib.suppress(errors.BackupInUse):
+                self.delete(backup, cascade=False, force=False)
 
     def discard(self, backup: Kept, cause: BaseException) -> None:
         """Leave nothing of a backup that did not come to be.
@@ -172,3 +172,19 @@ class Deletion(Generic[Kept]):
             self._catalogue.save(backup)
             raise
         self._catalogue.remove(backup.id)
+
+
+def _children_first(backups: list[Kept]) -> list[Kept]:
+    """Each before what it is built on. Their times do not tell: they are of
+    the clocks of several machines."""
+    by_id = {each.id: each for each in backups}
+
+    def ancestors(backup: Kept) -> int:
+        seen: set[str] = set()
+        parent = by_id.get(backup.parent_id or '')
+        while parent is not None and parent.id not in seen:
+            seen.add(parent.id)
+            parent = by_id.get(parent.parent_id or '')
+        return len(seen)
+
+    return sorted(backups, key=ancestors, reverse=True)

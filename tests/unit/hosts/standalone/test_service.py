@@ -110,6 +110,17 @@ def test_a_prune_applies_its_rules_to_each_volume(service, volume):
     assert ids(service.backups()) == ids([a1, a2, b2])
 
 
+def test_a_prune_deletes_a_chain_from_its_end_whatever_the_clocks_said(
+        service, chain, volume):
+    full, one, two = chain
+    for number, each in enumerate((one, two, full)):
+        each.created_at = f'2020-01-01 00:00:0{number}+00:00'
+        service.driver.host.catalogue.save(each)
+    newest = service.backup(str(volume))
+    service.prune({'last': 1}, delete=True)
+    assert ids(service.backups()) == [newest.id]
+
+
 def test_a_prune_leaves_one_that_is_being_written_and_its_parents(
         service, chain, volume):
     full, one, two = chain
