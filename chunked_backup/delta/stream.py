@@ -80,23 +80,22 @@ class DeltaWriter:
     def op(self, op: Op) -> bytes:
         """An operation and its check."""
         if isinstance(op, Copy):
-            data = b'C' + _COPY.pack(op.offset, op.length)
-        elif isinstance(op, Zero):
-            data = b'Z' + _ZERO.pack(op.length)
-        else:
-            data = b''.join((b'L', _LITERAL.pack(op.length), op.data))
-        return self._checked(data)
+            return self._checked(b'C', _COPY.pack(op.offset, op.length))
+        if isinstance(op, Zero):
+            return self._checked(b'Z', _ZERO.pack(op.length))
+        return self._checked(b'L', _LITERAL.pack(op.length), op.data)
 
     def end(self, new: Signature) -> bytes:
         """The end.
 
         :param new: the signature of the new version.
         """
-        return self._checked(b'E' + _END.pack(new.length, new.digest))
+        return self._checked(b'E', _END.pack(new.length, new.digest))
 
-    def _checked(self, data: bytes) -> bytes:
-        self._check.update(data)
-        return data + self._check.digest(_CHECK_BYTES)
+    def _checked(self, *parts: bytes) -> bytes:
+        for part in parts:
+            self._check.update(part)
+        return b''.join((*parts, self._check.digest(_CHECK_BYTES)))
 
 
 @dataclasses.dataclass(frozen=True)
