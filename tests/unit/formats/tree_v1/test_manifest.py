@@ -85,6 +85,7 @@ def test_a_field_too_many_is_refused():
     {'parent_id': 'a'}, {'parent_id': None}, {'settings': []},
     {'source': 3}, {'started_ns': '1'}, {'totals': {'files': 'x'}},
     {'created_at': 'today'}, {'created_at': '2026-01-02 03:04:05'},
+    {'created_at': '0001-01-01 00:00:00+14:00'},
     {'streams': {}}, {'streams': None}])
 def test_a_field_that_is_not_understood_is_refused(change):
     refused({**fields(), **change})
