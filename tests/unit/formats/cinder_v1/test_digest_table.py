@@ -89,6 +89,18 @@ def test_another_layout_reads_the_same(count, layout):
         as_cinder(values))
 
 
+@pytest.mark.parametrize('layout', [{'sort_keys': True, 'indent': 2}, {}],
+                         ids=str)
+def test_many_digests_are_kept_in_parts(layout):
+    text = json.dumps(document(40000), **layout).encode()
+    kept = []
+    digest_table.parse(lambda: contextlib.nullcontext(io.BytesIO(text)),
+                       'backup', kept.append)
+    assert b''.join(kept) == digests(40000)
+    assert 1 < len(kept) < 10
+    assert max(map(len, kept)) <= 1 << 20
+
+
 def test_a_header_longer_than_is_looked_at_reads_the_same():
     block_size, kept = parse(as_cinder(document(
         backup_description='x' * (5 << 20))))

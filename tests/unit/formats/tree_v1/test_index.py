@@ -11,6 +11,8 @@
 # under the License.
 
 import hashlib
+import struct
+import sys
 
 import msgpack
 import pytest
@@ -42,6 +44,7 @@ RECORDS = [
     Record(Entry(b'b', entries.DIRECTORY), None),
     file_record(b'b/\xff\n', (1, 2, 3), signature=index.Place(1, 2, 3)),
     Record(Entry(b'b-', entries.SYMLINK, target=b'x'), None),
+    file_record(b'c', signature=index.Place(0, 0, 3)),
 ]
 
 
@@ -61,10 +64,39 @@ def test_extents_that_continue_each_other_are_one():
     extents = index.Extents()
     for place in ((0, 0, 5), (0, 5, 5), (0, 11, 1), (1, 12, 1),
                   (index.ZEROS, 0, 4), (index.ZEROS, 0, 4), (1, 13, 0),
-                  (1, 13, 2)):
+                  (1, 13, 2), (1, 15, 2)):
         extents.add(*place)
     assert list(index.extents_of(Content(DIGEST, extents.pack()))) == [
-        (0, 0, 10), (0, 11, 1), (1, 12, 1), (index.ZEROS, 0, 8), (1, 13, 2)]
+        (0, 0, 10), (0, 11, 1), (1, 12, 1), (index.ZEROS, 0, 8), (1, 13, 4)]
+
+
+@pytest.mark.parametrize('other', [False, True])
+def test_extents_are_little_endian_on_every_machine(other, monkeypatch):
+    """One of the other order reads as many numbers the other way round."""
+    extents = index.Extents()
+    extents.add(1, 2, 3)
+    if other:
+        monkeypatch.setattr(sys, 'byteorder', 'big')
+    packed = extents.pack()
+    assert packed == struct.pack('>QQQ' if other else '<QQQ', 1, 2, 3)
+    assert list(index.extents_of(Content(DIGEST, packed))) == [(1, 2, 3)]
+
+
+def test_each_record_is_found_where_it_is():
+    data = packed(RECORDS)
+    for step in (7, len(data)):
+        pieces = [data[start:start + step]
+                  for start in range(0, len(data), step)]
+        for record, start, length in index.unpack_located(pieces, 'backup'):
+            one = index.unpack_one(data[start:start + length], 'backup')
+            assert one == record
+
+
+@pytest.mark.parametrize('data', [b'', b'\xc1', index.pack_end(1),
+                                  index.pack(*RECORDS[1])[:-1]])
+def test_where_no_record_is_none_is_found(data):
+    with pytest.raises(errors.CorruptBackup, match='its index'):
+        index.unpack_one(data, 'backup')
 
 
 def test_an_empty_index_is_one():
@@ -86,6 +118,7 @@ def test_an_index_that_is_cut_short_is_refused():
 def test_an_index_that_goes_on_is_refused():
     refused(packed(RECORDS) + b'\0')
     refused(packed(RECORDS) + index.pack(*RECORDS[0]))
+    refused(packed(RECORDS) + index.pack_end(len(RECORDS)))
     refused(packed(RECORDS)[:-1] + index.pack_end(4))
 
 
