@@ -35,6 +35,18 @@ EQUIVALENT = {
         'if not data or len(buffer) > _LARGEST_HEADER_BYTES: (Gt to GtE)',
         'count = len(buffer) // _STRIDE - 1 (1 to 2)',
         'if count > 0: (0 to 1)',
+        'while data and len(tail) <= _LARGEST_HEADER_BYTES: (LtE to Lt)',
+        # That there was a list is all that is asked.
+        'values[key] = True (the other truth)',
+    },
+    'formats/cinder_v1/manifest': {
+        # How much is written at a time.
+        '_WRITE_BYTES = 256 << 10 (LShift to RShift)',
+        '_WRITE_BYTES = 256 << 10 (256 to 257)',
+        '_WRITE_BYTES = 256 << 10 (10 to 11)',
+        'size = 0 (0 to 1)',
+        # The key is there once.
+        'before, after = text.split(\'\\n  "objects": []\', 1) (1 to 2)',
     },
     'formats/tree_v1/index': {
         # How long a record may be that nobody has written.

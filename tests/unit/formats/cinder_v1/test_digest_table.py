@@ -169,6 +169,18 @@ def test_a_list_that_stands_twice_is_corrupt():
         parse(twice)
 
 
+def test_a_separator_where_a_batch_ends_is_looked_at():
+    text = as_cinder(document(60000))
+    first = text.index(digest(0).hex().encode())
+    # Two reads of a MiB, of which one digest stays behind, and a part of one.
+    last = ((2 << 20) - first) // 72 - 1
+    for number in range(last - 2, last + 3):
+        at = first + 72 * number - 8
+        assert text[at:at + 8] == b'",\n    "'
+        with pytest.raises(errors.CorruptBackup):
+            parse(text[:at + 1] + b';' + text[at + 2:])
+
+
 def test_a_separator_at_the_wrong_place_is_corrupt():
     text = as_cinder(document(20000))
     at = text.index(b'",\n    "', len(text) // 2)
