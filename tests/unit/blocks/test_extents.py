@@ -114,6 +114,8 @@ def test_the_longest_extent_is_whole_blocks():
     block = 3 * (100 << 20)
     assert extents.longest_extent_bytes(1 << 40, 4 * block, block,
                                         10_000) == block
+    assert extents.longest_extent_bytes(1600 << 20, 3000 << 20, 3 << 20,
+                                        8) == 99 << 20
 
 
 def packs(*regions, pack=8, extent=3):
@@ -133,8 +135,10 @@ def test_no_regions_give_no_packs():
 def test_far_regions_share_a_pack_until_it_is_full():
     far = [Region(10 * number * BLOCK, (10 * number + 3) * BLOCK)
            for number in range(5)]
-    assert packs(*far) == [blocks((0, 3), (10, 3)), blocks((20, 3), (30, 3)),
-                           blocks((40, 3))]
+    for pack in (6, 8):
+        assert packs(*far, pack=pack) == [
+            blocks((0, 3), (10, 3)), blocks((20, 3), (30, 3)),
+            blocks((40, 3))]
 
 
 def test_packs_may_grow_with_what_is_before_them():

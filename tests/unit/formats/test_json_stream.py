@@ -91,6 +91,12 @@ def test_nesting_without_end_is_refused(opening, closing):
         document(b'{"a": ' + deep + b'}')
 
 
+def test_how_deep_is_too_deep():
+    assert document(b'{"a": ' + b'[' * 50 + b']' * 50 + b'}')
+    with pytest.raises(InvalidDocument, match='too deeply'):
+        document(b'{"a": ' + b'[' * 51 + b']' * 51 + b'}')
+
+
 @pytest.mark.parametrize('junk', [b'"', b'"{}', b'"\\', b'"\xc3', b'tru',
                                   b'-', b'1', b'/', b'\0', b'{', b'}'])
 def test_anything_behind_the_document_is_refused(junk):
