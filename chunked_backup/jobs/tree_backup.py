@@ -160,7 +160,8 @@ class TreeBackupJob:
                 self.problem(entry.path, 'changed while it was read; what was '
                              'read may never have been its content at once')
         self.totals.changed_files += 1
-        return dataclasses.replace(entry, size=size), content
+        entry.size = size
+        return entry, content
 
 
 def unchanged_content(entry: Entry, old: Record | None,
