@@ -39,7 +39,6 @@ from chunked_backup.delta.signature import Signature, SignatureBuilder
 
 #: Offsets that are looked at first; few, since an insertion is mostly short.
 _FIRST_OFFSETS = 1 << 13
-_MAX_OFFSETS = 1 << 15
 _PIECE_BYTES = 1 << 20
 
 
@@ -266,18 +265,15 @@ class DeltaEncoder:
         count = min(count, self._offsets)
         if self._position != self._searched:
             self._roller.restart()
-        self._searched = self._position + count
-        self._candidates = iter(self._find(self._position, self._searched))
-        self._offsets = min(2 * self._offsets, _MAX_OFFSETS)
+        found = self._index.candidates(self._roller.roll(
+            self._buffer, self._position - self._base, count),
+            self._roller.scratch)
+        start = self._position
+        self._candidates = iter([(start + offset, weak)
+                                 for offset, weak in found])
+        self._searched = start + count
+        self._offsets = min(2 * self._offsets, rolling.OFFSETS)
         return True
-
-    def _find(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The positions where a block may stand, and its weak hash."""
-        return [(low + offset, weak)
-                for low in range(start, end, rolling.OFFSETS)
-                for offset, weak in self._index.candidates(self._roller.roll(
-                    self._buffer, low - self._base,
-                    min(rolling.OFFSETS, end - low)))]
 
     def _is_zero(self, position: int) -> bool:
         return (not self._view(position, position + min(64, self._block)).any()

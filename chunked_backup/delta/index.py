@@ -29,10 +29,10 @@ class BlockIndex:
 
     Of equal blocks it knows the first. Costs 8 bytes a block, and a filter of
     8 to 16 bytes a block, which has for each value of the upper bits of a hash
-    the lower bits that are set in those of the blocks with this value. A hash
-    with any other lower bit is that of no block. Of those that are of none, at
-    most 1 in 150 passes (of 2 million blocks, 1 in 40): a binary search for
-    each would take longer than the hashing.
+    the lower bits that no block with this value has set in its own. A hash
+    with any of these is that of no block. Of those that are of none, at most 1
+    in 150 passes (of 2 million blocks, 1 in 40): a binary search for each
+    would take longer than the hashing.
     """
 
     def __init__(self, signature: Signature) -> None:
@@ -45,30 +45,32 @@ class BlockIndex:
                        len(self._weak).bit_length() - 1 + _FILTER_LOG2),
                    _MAX_FILTER_LOG2)
         self._shift = numpy.uint64(64 - bits)
-        self._filter = numpy.zeros(1 << bits, numpy.uint16)
-        numpy.bitwise_or.at(
+        self._filter = numpy.full(1 << bits, 0xffff, numpy.uint16)
+        numpy.bitwise_and.at(
             self._filter, self._weak >> numpy.uint32(32 - bits),
-            self._weak.astype(numpy.uint16))
+            ~self._weak.astype(numpy.uint16))
         # Kept, since memory that is new for each call costs page faults.
-        self._scratch = [numpy.empty(rolling.OFFSETS, dtype) for dtype in (
-            numpy.int64, numpy.uint16, numpy.uint16, bool)]
+        self._scratch = (numpy.empty(rolling.OFFSETS, numpy.uint16),
+                         numpy.empty(rolling.OFFSETS, bool))
 
     def __len__(self) -> int:
         return len(self._blocks)
 
-    def candidates(self, sums: numpy.ndarray) -> list[tuple[int, int]]:
+    def candidates(self, sums: numpy.ndarray,
+                   scratch: numpy.ndarray) -> list[tuple[int, int]]:
         """Where the hash of a window is that of a block.
 
         :param sums: what ``Roller.roll`` gives.
+        :param scratch: an array like it, to be written to.
         :returns: pairs of an index into it and the weak hash.
         """
-        upper, known, joined, passes = (
-            array[:len(sums)] for array in self._scratch)
-        numpy.right_shift(sums, self._shift, out=upper.view(numpy.uint64))
+        upper = scratch[:len(sums)]
+        unset, passes = (array[:len(sums)] for array in self._scratch)
+        numpy.right_shift(sums, self._shift, out=upper)
         # Wrapping is never needed, and checking would take time.
-        self._filter.take(upper, out=known, mode='wrap')
-        numpy.bitwise_or(known, rolling.lower_bits(sums), out=joined)
-        numpy.equal(known, joined, out=passes)
+        self._filter.take(upper.view(numpy.int64), out=unset, mode='wrap')
+        unset &= rolling.lower_bits(sums)
+        numpy.equal(unset, 0, out=passes)
         passed = passes.nonzero()[0]
         weak = rolling.weak(sums[passed])
         places = numpy.searchsorted(self._weak, weak)

@@ -33,7 +33,7 @@ import sys
 import numpy
 
 #: Offsets in one step: all arrays of a step stay in the second-level cache.
-OFFSETS = 1 << 14
+OFFSETS = 1 << 15
 
 #: Bytes behind the last window that ``roll`` may look at, whatever they hold.
 SLACK_BYTES = 8
@@ -101,14 +101,20 @@ class RollingHash:
 
 
 class Roller:
-    """Goes from offset to offset. Not to be shared between threads."""
+    """Goes from offset to offset. Not to be shared between threads.
+
+    :ivar scratch: an array of OFFSETS uint64 that is anybody's between two
+        calls; with one more, a step would not stay in the cache.
+    """
 
     def __init__(self, hashing: RollingHash) -> None:
         self._hashing = hashing
         self._state = None
         # Kept, since memory that is new for each step costs page faults.
         shape = OFFSETS // hashing.word_bytes, hashing.word_bytes
-        self._scratch = [numpy.empty(shape, numpy.uint64) for _ in range(2)]
+        self._sums, self._leaving = (
+            numpy.empty(shape, numpy.uint64) for _ in range(2))
+        self.scratch = self._leaving.reshape(-1)
 
     def restart(self) -> None:
         """The next offset is not the one behind the last."""
@@ -128,7 +134,7 @@ class Roller:
         """
         hashing = self._hashing
         rows = -(-count // hashing.word_bytes)
-        sums, leaving = (array[:rows] for array in self._scratch)
+        sums, leaving = self._sums[:rows], self._leaving[:rows]
         self._spread(buffer, start, leaving)
         leaving *= hashing.leaving
         self._spread(buffer, start + hashing.block_size_bytes
