@@ -184,7 +184,7 @@ class TreeRestoreJob:
                        writer: Any) -> None:
         """Have a worker write a file."""
         try:
-            parts = list(self._parts(content))
+            parts = list(self._parts(entry, content))
         except errors.CorruptBackup as exc:
             writer.discard()
             self._damaged(entry.path, exc)
@@ -211,11 +211,18 @@ class TreeRestoreJob:
         self._hand_over()
         self._drain(0)
         error = self._write(entry, content, writer,
-                            self._stream(self._parts(content)))
+                            self._stream(self._parts(entry, content)))
         self._judge(entry.path, error)
 
-    def _parts(self, content: Content) -> Iterator[_Part]:
+    def _parts(self, entry: Entry, content: Content) -> Iterator[_Part]:
+        """Where the bytes of a file are; never more than it has: an extent of
+        zeros may claim to be of any length."""
+        left = entry.size
         for place in tree_v1.index.extents_of(content):
+            left -= place.length
+            if left < 0:
+                raise self._corrupt(f'its extents hold more than its '
+                                    f'{entry.size} bytes')
             if place.level == tree_v1.index.ZEROS:
                 yield _Part(None, 0, 0, place.length)
             else:

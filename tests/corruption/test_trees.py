@@ -12,10 +12,18 @@
 
 """A store that fails while a tree is backed up."""
 
+import hashlib
+
+import blake3
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.formats import tree_v1
+from chunked_backup.formats.tree_v1.index import ZEROS
+from chunked_backup.model import Segment
+from chunked_backup.trees.target import TreeTarget
 from tests import support
+from tests.trees import compare
 from tests.trees import mutations
 from tests.trees.test_engines import Repository
 from tests.unit import harness
@@ -53,3 +61,55 @@ def test_a_store_that_fails_at_any_call(tmp_path, engine, error):
         left = driver.stores[backup.container]
         assert left.keys() == kept.keys(), driver.fail_at
     assert repository.service.verify(backup).damaged == 0
+
+
+def with_index(repository, backup, change):
+    """Have somebody who may write records put another index in the place of
+    a backup's own.
+
+    :param change: gives a record in the place of each.
+    """
+    service = repository.service
+    records = [change(record) for record in service.records(backup)]
+    index = b''.join([*(tree_v1.index.pack(*record) for record in records),
+                      tree_v1.index.pack_end(len(records))])
+    objects = service.driver.stores[backup.container]
+    name = tree_v1.names.manifest(backup.prefix)
+    manifest = tree_v1.manifest.parse(objects[name], backup.id)
+    manifest.streams['index'] = [Segment(len(index), len(index), 'none',
+                                         blake3.blake3(index).digest())]
+    objects[tree_v1.names.segment(backup.prefix, 'index')(1)] = index
+    objects[name] = tree_v1.manifest.serialize(manifest)
+    backup.manifest_sha256 = hashlib.sha256(objects[name]).hexdigest()
+    service.catalogue.save(backup)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize('extents', [
+    [(ZEROS, 0, 1 << 62)], [(ZEROS, 0, (1 << 64) - 1)],
+    [(ZEROS, 0, 1 << 63), (0, 0, 1)],
+    [(0, 0, 1000)] * 60 + [(ZEROS, 0, 1 << 50)]])
+def test_a_file_of_more_bytes_than_it_has_is_left_out(tmp_path, extents):
+    """At once, not when all of them were hashed; the others are there."""
+    repository = Repository(tmp_path, 'rsync', 'serial')
+    source = tmp_path / 'source'
+    mutations.build(source)
+    backup = repository.back_up(source)
+
+    def change(record):
+        if record.entry.path != b'text':
+            return record
+        packed = tree_v1.index.Extents()
+        for extent in extents:
+            packed.add(*extent)
+        return record._replace(content=record.content._replace(
+            extents=packed.pack()))
+
+    with_index(repository, backup, change)
+    target = tmp_path / 'target'
+    totals = repository.service.restore(
+        backup, lambda report: TreeTarget(target, report))
+    assert totals.damaged == 1
+    assert [path for path, _ in repository.problems] == [b'text']
+    assert repository.service.verify(backup).damaged == 1
+    assert compare.differences(source, target)[-1] == "b'text': missing"
