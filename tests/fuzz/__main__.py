@@ -40,10 +40,12 @@ _OWN_NAME = re.compile('[0-9a-f]{40}')
 
 
 def mutate(data, most, seed):
-    """Half of the changes know what a document is made of."""
+    """Half of the changes know what a document is made of; of some inputs it
+    begins at the second byte."""
     rng = random.Random(seed)
     if rng.random() < 0.5:
-        return mutations.fuzzed(rng, data)[:most]
+        start = rng.randrange(2)
+        return (data[:start] + mutations.fuzzed(rng, data[start:]))[:most]
     return atheris.Mutate(data, most)
 
 

@@ -46,6 +46,7 @@ from chunked_backup.hosts.standalone.record import InvalidRecord
 from chunked_backup.hosts.standalone.tree_record import TreeBackup
 from chunked_backup.model import BackupRecord
 from chunked_backup.trees import entry as entries
+from tests.fuzz import restores
 
 #: The inputs that are kept, in a directory for each target.
 CORPUS = pathlib.Path(__file__).parent / 'corpus'
@@ -349,3 +350,10 @@ def delta_stream(data):
     new = io.BytesIO()
     apply(operations, io.BytesIO(old), new.write)
     assert len(new.getvalue()) == reader.end.length
+
+
+# These refuse by themselves: by errors of the hierarchy alone.
+TARGETS |= {
+    'restore_volume_v1': functools.partial(restores.volume, 'volume_v1'),
+    'restore_volume_v2': functools.partial(restores.volume, 'volume_v2'),
+    'restore_tree': restores.tree}
