@@ -233,6 +233,17 @@ def test_a_store_that_would_replace_is_looked_into_first(faulty, answer):
         MANIFEST]
 
 
+def test_what_a_killed_writer_was_trying_out_is_unfinished(driver, store):
+    name = f'{PROBE}_0123'
+    stores.put(driver, store.container, name)
+    unfinished, = driver.get_unfinished(store.container)
+    assert (unfinished.object_name, unfinished.handle) == (None, name)
+    assert 0 <= unfinished.age_s < 3600
+    driver.discard_unfinished(store.container, unfinished)
+    driver.discard_unfinished(store.container, unfinished)
+    assert list(driver.get_container_entries(store.container, '')) == []
+
+
 @pytest.mark.parametrize('match, times', [
     ('PUT', 1), ('DELETE', 2)])  # a probe is deleted with a second try
 def test_what_could_not_be_found_out_is_asked_again(faulty, match, times):

@@ -36,6 +36,7 @@ from chunked_backup import opts
 from chunked_backup.drivers import streams
 from chunked_backup.drivers.s3 import classify
 from chunked_backup.drivers.s3 import listing
+from chunked_backup.drivers.s3 import upload
 from chunked_backup.drivers.s3.classify import classified
 from chunked_backup.drivers.s3.client import Client
 from chunked_backup.drivers.s3.options import GROUP
@@ -128,13 +129,20 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
             return listing.ages(self._client, container, prefix)
 
     def get_unfinished(self, container: str) -> Iterable[Unfinished]:
-        """Uploads in parts that were neither completed nor aborted."""
+        """Uploads in parts that were neither completed nor aborted, and what
+        a writer that was killed has tried a bucket out with."""
         _check_bucket(container)
         with classified(container):
-            return listing.uploads(self._client, container)
+            probes = listing.ages(self._client, container, upload.PROBE)
+            return [*listing.uploads(self._client, container), *(
+                Unfinished(None, age_s, name)
+                for name, age_s in probes.items())]
 
     def discard_unfinished(self, container: str,
                            unfinished: Unfinished) -> None:
+        if unfinished.object_name is None:
+            self.delete_object(container, unfinished.handle)
+            return
         _check_bucket(container)
         with classified(container, unfinished.object_name):
             try:

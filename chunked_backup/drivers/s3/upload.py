@@ -34,6 +34,8 @@ from chunked_backup.flow import native
 PART_BYTES = 64 << 20
 # Objects in parts are not refused by every server that refuses others.
 EXCLUSIVE_PART_BYTES = 1 << 30
+#: What the names of objects begin with that a bucket is tried out with.
+PROBE = 'chunked_backup_probe_'
 _MOST_PARTS = 10000
 
 # Whether a bucket (endpoint, name) refuses to replace objects; tried out once
@@ -101,7 +103,7 @@ class Uploads:
 
     def _try_out(self, container: str) -> bool:
         """Put an object of our own twice, and see what the store says."""
-        probe = f'chunked_backup_probe_{secrets.token_hex(16)}'
+        probe = PROBE + secrets.token_hex(16)
         empty = streams.Upload(io.BytesIO(), 0, hashlib.md5(
             usedforsecurity=False).digest())
         try:
