@@ -23,6 +23,8 @@ from chunked_backup import opts
 from chunked_backup.drivers import posix
 from tests import support
 
+pytest_plugins = ['tests.ledger']
+
 # HYPOTHESIS_PROFILE=thorough looks for longer.
 hypothesis.settings.register_profile(
     'ci', max_examples=100, deadline=None,

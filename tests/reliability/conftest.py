@@ -13,9 +13,8 @@
 
 """The suite that tries to break it; prints what it has tried.
 
-Each test belongs to a class of the table in doc/source/reliability.rst and
-counts, in a ledger, the points that it has tried. A failure that was silent,
-and something left behind, are counted, too, and fail the test.
+Each test belongs to a class of the table in doc/source/reliability.rst; see
+``ledger``.
 """
 
 import logging
@@ -27,45 +26,10 @@ from chunked_backup.drivers import s3
 from chunked_backup.drivers import swift
 from tests import support
 
-#: CHUNKED_BACKUP_RELIABILITY=long tries as much as the table asks for.
-IS_LONG = os.environ.get('CHUNKED_BACKUP_RELIABILITY') == 'long'
 SECRETS = {'chunked_backup_s3': ('secret_key', 'sse_customer_key'),
            'chunked_backup_swift': ('key',)}
 
 _CANARY = 'canary-4711-secret'
-_totals = {}
-
-
-class Ledger:
-    """What one test has tried of one class."""
-
-    def __init__(self, name):
-        self.name = name
-        self.points = 0
-        self.silent = []
-        self.left = []
-
-    def point(self, count=1):
-        self.points += count
-
-
-@pytest.fixture
-def ledger(request):
-    """Gives the ledger of a class, by its name in the table."""
-    opened = []
-
-    def open_ledger(name):
-        opened.append(Ledger(name))
-        return opened[-1]
-
-    yield open_ledger
-    for each in opened:
-        request.node.user_properties.append(('reliability', [
-            each.name, each.points, len(each.silent), len(each.left)]))
-    for each in opened:
-        assert not each.silent, each.silent[:10]
-        assert not each.left, each.left[:10]
-        assert each.points, 'nothing was tried'
 
 
 @pytest.fixture(autouse=True)
@@ -74,12 +38,6 @@ def _system_calls_are_put_back():
     before = dict(vars(os))
     yield
     assert vars(os) == before
-
-
-@pytest.fixture
-def scale():
-    """Gives how much to try: in CI, or in the long run."""
-    return lambda ci, long: long if IS_LONG else ci
 
 
 class _Scanner(logging.Handler):
@@ -119,25 +77,3 @@ def no_secret_is_logged(conf, ledger):
             conf.clear_override(name, group=group)
     counted.point(1 + scanner.seen)
     counted.silent += scanner.hits
-
-
-def pytest_runtest_logreport(report):
-    if report.when == 'teardown':
-        for key, value in report.user_properties:
-            if key == 'reliability':
-                name, *counts = value
-                row = _totals.setdefault(name, [0, 0, 0])
-                for column, count in enumerate(counts):
-                    row[column] += count
-
-
-def pytest_terminal_summary(terminalreporter):
-    if not _totals:
-        return
-    width = max(map(len, _totals))
-    terminalreporter.section('reliability')
-    terminalreporter.write_line(
-        f'{"class":{width}} {"points":>9} {"silent":>7} {"leftovers":>9}')
-    for name, (points, silent, left) in sorted(_totals.items()):
-        terminalreporter.write_line(
-            f'{name:{width}} {points:>9,} {silent:>7} {left:>9}')

@@ -118,6 +118,8 @@ class FaultProxy:
         self.url = f'http://{base.HOST}:{self._port}'
         self.rules = []
         self.requests = []
+        #: How many requests the server is at.
+        self.pending = 0
 
     def __enter__(self):
         self._thread.start()
@@ -188,11 +190,13 @@ class FaultProxy:
         from_server, to_server = await _connect(*self._target)
         upload = asyncio.ensure_future(_forward_request(
             head, headers, reader, to_server, rule))
+        self.pending += 1
         try:
             await self._pass_answer(line, from_server, writer, rule, upload)
             if rule.fault == 'stale':
                 rule.answers[line] = bytes(writer.recorded)
         finally:
+            self.pending -= 1
             upload.cancel()
             to_server.close()
 
