@@ -435,11 +435,13 @@ def cases(*names, kinds=FORMATS):
 
 
 def turns(what, scale, step=1):
-    """At which calls something is done: in CI at those of each ``step`` whose
-    turn it is, in the long run at all."""
+    """At which calls something is done: in CI at one, any one, of ``step``
+    where it is their turn, in the long run at all."""
     step = scale(step, 1)
     mine = scale(TURNS.get(what, range(3)), range(3))
-    return (step * turn for turn in itertools.count() if turn % 3 in mine)
+    rng = random.Random(what)
+    return (step * turn + rng.randrange(step) for turn in itertools.count()
+            if turn % 3 in mine)
 
 
 class Operation:

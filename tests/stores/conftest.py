@@ -35,8 +35,15 @@ from tests.stores.servers.swift import Swift
 
 _HERE = pathlib.Path(__file__).parent
 
-#: Small, so that a few hundred names are several pages.
-LISTING_LIMIT = 100
+#: Small, so that a hundred names are several pages.
+LISTING_LIMIT = 40
+
+#: In memory, as far as it is used: Swift synchronises each object, and on a
+#: disk every request takes twice as long.
+DISK_BYTES = 2 << 30
+
+#: Of a driver behind a proxy.
+TIMEOUT_S = 5
 
 
 def pytest_configure(config):
@@ -107,7 +114,8 @@ def ceph(directory, certificate):
 
 @pytest.fixture(scope='session')
 def swift_cluster(directory):
-    with Swift(directory / 'swift', listing_limit=LISTING_LIMIT) as cluster:
+    with Swift(directory / 'swift', disk_bytes=DISK_BYTES,
+               listing_limit=LISTING_LIMIT) as cluster:
         yield cluster
 
 
@@ -142,7 +150,7 @@ def old_swift(directory, certificate):
     Behind TLS: boto3 then sends bodies in ways that this Swift refuses.
     """
     with Swift(directory / 'old_swift', swift_server.OF_DEBIAN_12,
-               listing_limit=LISTING_LIMIT) as cluster:
+               disk_bytes=DISK_BYTES, listing_limit=LISTING_LIMIT) as cluster:
         yield cluster.proxy(certificate=certificate)
 
 
@@ -188,8 +196,7 @@ def _combination(request):
     """An interface and the server that has it."""
     interface, server = request.param.split('-on-')
     return stores.Store(interface, request.getfixturevalue(
-        {'ceph': 'ceph', 'swift': 'swift_proxy',
-         'old_swift': 'old_swift'}[server]),
+        'swift_proxy' if server == 'swift' else server),
         f'tests-{uuid.uuid4().hex[:12]}')
 
 
@@ -222,7 +229,7 @@ def faulty(store, fault_proxy):
     """A driver over an empty container, the proxy that its requests go
     through, and the store."""
     proxy = fault_proxy(store.server.url)
-    driver = store.driver(url=proxy.url, timeout_s=5)
+    driver = store.driver(url=proxy.url, timeout_s=TIMEOUT_S)
     driver.put_container(store.container)
     proxy.clear()
     return driver, proxy, store

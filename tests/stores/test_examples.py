@@ -27,7 +27,7 @@ _WITH_FEWER_OBJECTS = '''
 import sys
 from chunked_backup.cmd import app
 from chunked_backup.testing.contract import names
-names.MANY = 250
+names.MANY = 100
 sys.exit(app.main())
 '''
 

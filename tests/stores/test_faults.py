@@ -17,6 +17,7 @@ import pytest
 from chunked_backup import errors
 from chunked_backup.store.object_store import ObjectStore
 from tests.stores import stores
+from tests.stores.conftest import TIMEOUT_S
 from tests.stores.servers import base
 
 NAME = 'volume_1/2026/az_nova_backup_1-00001'
@@ -43,15 +44,27 @@ def operation(request):
     return OPERATIONS[request.param]
 
 
+@pytest.fixture(scope='module')
+def kept():
+    """What has been asked of a store once, by its name."""
+    return {}
+
+
 @pytest.fixture
-def prepared(faulty):
-    """The same with an object, and everything asked that is asked once."""
-    driver, proxy, store = faulty
-    stores.put(driver, store.container, 'other', b'data')
-    driver.delete_objects(store.container, ['other'])
+def prepared(request, store, fault_proxy, kept):
+    """The same as ``faulty`` with an object, and everything asked that is
+    asked once; the container serves all tests."""
+    name = request.node.callspec.params['store']
+    if name not in kept:
+        driver, _, _ = kept[name] = request.getfixturevalue('faulty')
+        stores.put(driver, store.container, 'other', b'data')
+        driver.delete_objects(store.container, ['other'])
+    driver, proxy, store = kept[name]
+    # The options are those of all drivers: as they were when it was made.
+    store.driver(url=proxy.url, timeout_s=TIMEOUT_S)
     stores.put(driver, store.container, NAME, DATA)
     proxy.clear()
-    return faulty
+    return driver, proxy, store
 
 
 @pytest.mark.parametrize('fault', ['answer', 'refuse', 'lose_answer'])

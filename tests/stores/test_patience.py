@@ -18,6 +18,7 @@ import threading
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.flow import executors
 from chunked_backup.hosts.standalone.service import VolumeService
 from chunked_backup.model import Status
 from tests import support
@@ -107,6 +108,10 @@ def wait_for(happened):
 # Limits of patience: a slow upload of one object that takes three times as
 # long as nothing may move.
 
+#: Each library that sends; what is in its way is the proxy, not a server.
+each_library = pytest.mark.parametrize(
+    'store', ['s3-on-ceph', 'swift-on-swift'], indirect=True)
+
 STALL_TIMEOUT_S = 2
 SLOW = {'seconds': STALL_TIMEOUT_S * 3 / 192}
 SLOW_BYTES = 192 << 16
@@ -125,6 +130,7 @@ def slow(faulty, tmp_path):
     return VolumeService(driver), proxy, volume
 
 
+@each_library
 def test_a_slow_upload_is_no_stall(slow):
     service, proxy, volume = slow
     rule = proxy.inject('slow_upload', match='^PUT .*-00001', **SLOW)
@@ -132,8 +138,17 @@ def test_a_slow_upload_is_no_stall(slow):
     assert rule.fired == 1
 
 
-def test_an_upload_that_hangs_is_a_stall(slow):
-    service, proxy, volume = slow
+@pytest.fixture
+def impatient(slow, monkeypatch):
+    """The same with still less patience, for what never moves again."""
+    monkeypatch.setattr(executors, 'SHUTDOWN_GRACE_S', 0.1)
+    support.override(stall_timeout_s=STALL_TIMEOUT_S / 2)
+    return slow
+
+
+@each_library
+def test_an_upload_that_hangs_is_a_stall(impatient):
+    service, proxy, volume = impatient
     rule = proxy.inject('stall_upload', match='^PUT .*-00001',
                         after=SLOW_BYTES // 2)
     with pytest.raises(errors.Stalled):
@@ -141,8 +156,9 @@ def test_an_upload_that_hangs_is_a_stall(slow):
     assert rule.fired == 1
 
 
-def test_an_upload_that_is_never_answered_is_a_stall(slow):
-    service, proxy, volume = slow
+@each_library
+def test_an_upload_that_is_never_answered_is_a_stall(impatient):
+    service, proxy, volume = impatient
     rule = proxy.inject('hang', match='^PUT .*-00001')
     with pytest.raises(errors.Stalled):
         service.backup(str(volume))

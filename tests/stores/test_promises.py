@@ -22,7 +22,7 @@ from tests.stores import stores
 @pytest.fixture(autouse=True)
 def many(monkeypatch):
     """The pages of these servers are small."""
-    monkeypatch.setattr(names, 'MANY', 250)
+    monkeypatch.setattr(names, 'MANY', 100)
 
 
 @pytest.mark.parametrize('store', stores.ALL_COMBINATIONS, indirect=True)

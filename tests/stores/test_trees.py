@@ -31,7 +31,7 @@ from tests.trees import zoo
 
 _WHOLE = 'CHUNKED_BACKUP_WHOLE_LIBRARY' in os.environ
 #: What of the interpreter's library is enough to show the same.
-_PART = ('asyncio', 'email', 'json', 'xml')
+_PART = ('asyncio', 'email', 'json')
 
 
 @pytest.fixture(scope='module')
@@ -45,7 +45,7 @@ def library(tmp_path_factory):
                         ignore=shutil.ignore_patterns('site-packages'))
     else:
         tree.mkdir()
-        for path in pathlib.Path(library).glob('*.py'):
+        for path in pathlib.Path(library).glob('[a-g]*.py'):
             shutil.copy2(path, tree)
         for name in _PART:
             shutil.copytree(os.path.join(library, name), tree / name)
@@ -54,8 +54,9 @@ def library(tmp_path_factory):
 
 
 #: Each store with one engine: what an engine writes is bytes to all of them.
+#: POSIX is behind NFS, and in tests/functional with either.
 _STORIES = [('swift', 'tar'), ('s3_on_ceph', 'rsync'), ('s3_on_swift', 'tar'),
-            ('nfs', 'rsync'), ('posix', 'tar')]
+            ('nfs', 'rsync')]
 if _WHOLE:
     _STORIES = list(itertools.product(
         ('swift', 's3_on_ceph', 's3_on_swift', 'posix'), ('rsync', 'tar')))
