@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import gc
 import io
+import itertools
 import os
 import pathlib
 import random
@@ -25,7 +26,12 @@ import re
 import pytest
 
 from chunked_backup import errors
+from chunked_backup import formats
 from chunked_backup.blocks import codecs
+from chunked_backup.model import BackupRecord
+from chunked_backup.model import PackedExtent
+from chunked_backup.model import StoredObject
+from chunked_backup.model import StoredPack
 from tests import support
 from tests.contract import test_posix as posix_names
 from tests.corruption import chains
@@ -119,6 +125,42 @@ def test_fuzzed_metadata(conf, kind, version, ledger, scale):
                 target(data)
             except Exception as exc:
                 counted.silent.append(f'{exc!r} for {data[:300]!r}')
+
+
+def parts_of(version):
+    """What one of very many objects is in a manifest."""
+    number = itertools.count()
+    while True:
+        at = next(number)
+        if version == '1.0.0':
+            yield StoredObject(f'{targets.PREFIX}-{at + 1:05d}', 512 * at,
+                               512, 'none', '0' * 32)
+        else:
+            yield StoredPack(at + 1, [PackedExtent(
+                f'{targets.PREFIX}-{at + 1:05d}', 512 * at, 512, 'none', 0,
+                512, bytes(16))])
+
+
+@pytest.mark.parametrize('version', ['1.0.0', '2.0.0'])
+def test_a_manifest_of_very_many_objects(version, tmp_path, ledger, scale):
+    """Of one block each: 50 bytes of memory for each, and little else."""
+    counted = ledger('malicious metadata')
+    count = scale(3 * 10 ** 4, 10 ** 7)
+    kind = formats.of(version).manifest
+    objects = kind.ObjectList(targets.PREFIX)
+    for part in itertools.islice(parts_of(version), count):
+        objects.append(part)
+    manifest = formats.Manifest(
+        BackupRecord(id='backup', volume_id='volume'), objects, version,
+        None, None, 512 * count, 512, '0' * 64)
+    path = tmp_path / 'manifest'
+    with path.open('wb') as file:
+        file.writelines(kind.serialize(manifest))
+    del objects, manifest
+    with growing_at_most(50 * count + (20 << 20)), path.open('rb') as file:
+        read = formats.parse_manifest(file, 'backup', targets.PREFIX)
+    assert len(read.objects) == count
+    counted.point()
 
 
 @contextlib.contextmanager

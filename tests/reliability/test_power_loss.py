@@ -99,7 +99,8 @@ def lay_out(state, root):
 
 
 @pytest.mark.parametrize(('what', 'name'), stories.cases(
-    'backup', 'incremental', 'delete', 'prune', 'gc', kinds=stories.KINDS))
+    'backup', 'incremental', 'resume', 'delete', 'prune', 'gc',
+    kinds=stories.KINDS))
 def test_the_power_fails_at_every_moment(what, name, tmp_path, conf, ledger,
                                          monkeypatch):
     support.override(executor='serial')
