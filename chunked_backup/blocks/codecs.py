@@ -33,12 +33,14 @@ from the start.
 """
 
 import bz2
+import functools
 from collections.abc import Generator
 from typing import IO, Protocol, cast
 
 from isal import isal_zlib
 
 from chunked_backup import errors
+from chunked_backup.blocks import samples
 from chunked_backup.blocks.zlib_writer import ZlibWriter
 
 NONE = 'none'
@@ -59,11 +61,6 @@ _ZSTD_LARGEST_WINDOW_BYTES = 16 << 20
 _READ_BYTES = 64 << 10
 # The library's own declaration calls it an exception, not a class of them.
 _ZLIB_ERROR = cast(type[Exception], isal_zlib.error)
-# What decides whether a piece is worth compressing.
-_SHORTEST_SAMPLED_BYTES = 64 << 10
-_SAMPLES = 4
-_SAMPLE_BYTES = 4096
-_WORTHWHILE = 0.98
 _CUT_SHORT = 'the stored stream is cut short'
 
 
@@ -142,14 +139,9 @@ def compressor(spelling: str, length: int) -> Compressor:
 
 
 def is_compressible(spelling: str, data: memoryview) -> bool:
-    """Whether samples of a piece shrink; a short one is not looked at, that
-    would cost more than to compress it."""
-    if spelling == NONE or len(data) < _SHORTEST_SAMPLED_BYTES:
-        return spelling != NONE
-    step = len(data) // _SAMPLES
-    shrunk = sum(len(compress(spelling, data[start:start + _SAMPLE_BYTES]))
-                 for start in range(0, step * _SAMPLES, step))
-    return shrunk < _WORTHWHILE * _SAMPLES * _SAMPLE_BYTES
+    """Whether a piece is worth compressing; see ``samples``."""
+    return spelling != NONE and samples.shrink(
+        data, functools.partial(compress, spelling))
 
 
 def compress(spelling: str, data: memoryview | bytes) -> bytes:

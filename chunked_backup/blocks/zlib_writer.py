@@ -20,16 +20,13 @@ blocks (RFC 1951, 3.2.4) beside what a compressor makes of the rest. Encoding
 
 from isal import isal_zlib
 
+from chunked_backup.blocks import samples
+
 _LEVEL = 1
 _RAW = -15  # deflate alone: header and checksum are written here
 _HEADER = b'\x78\x01'
 _END = b'\x01\x00\x00\xff\xff'  # a last block, stored, of nothing
 _LARGEST_STORED_BYTES = 0xffff
-# Shorter pieces cost more to look at than they take to compress.
-_SHORTEST_BYTES = 64 << 10
-_SAMPLES = 4
-_SAMPLE_BYTES = 4096
-_WORTHWHILE = 0.98
 
 
 class ZlibWriter:
@@ -43,7 +40,7 @@ class ZlibWriter:
     def compress(self, data: memoryview | bytes) -> bytes:
         """What is ready of the stream, all of ``data`` or less."""
         self._adler = isal_zlib.adler32(data, self._adler)
-        if _shrinks(data):
+        if samples.shrink(data, _compress):
             if self._deflate is None:
                 self._deflate = isal_zlib.compressobj(_LEVEL, wbits=_RAW)
             self._parts.append(self._deflate.compress(data))
@@ -73,15 +70,8 @@ class ZlibWriter:
         return b''.join(parts)
 
 
-def _shrinks(data: memoryview | bytes) -> bool:
-    """Whether samples of a piece do."""
-    if len(data) < _SHORTEST_BYTES:
-        return True
-    step = len(data) // _SAMPLES
-    shrunk = sum(
-        len(isal_zlib.compress(data[start:start + _SAMPLE_BYTES], _LEVEL))
-        for start in range(0, step * _SAMPLES, step))
-    return shrunk < _WORTHWHILE * _SAMPLES * _SAMPLE_BYTES
+def _compress(data: memoryview | bytes) -> bytes:
+    return isal_zlib.compress(data, _LEVEL)
 
 
 def _stored(data: memoryview | bytes) -> list[memoryview | bytes]:

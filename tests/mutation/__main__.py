@@ -54,6 +54,7 @@ TESTS = {
                        'tests/property/test_extents.py'],
     'blocks/plan': [f'{_UNIT}/blocks/test_plan.py',
                     'tests/property/test_plan.py'],
+    'blocks/samples': [f'{_UNIT}/blocks/test_samples.py'],
     'blocks/zlib_writer': [f'{_UNIT}/blocks/test_zlib_writer.py',
                            'tests/property/test_codecs.py'],
     'formats/fields': [f'{_UNIT}/formats/test_fields.py',

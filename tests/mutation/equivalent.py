@@ -89,6 +89,13 @@ EQUIVALENT = {
         'index = max(0, bisect.bisect_right(self._offsets, low) - 1) '
         '(1 to 2)',
     },
+    'blocks/codecs': {
+        # How much is held and read at a time; how well zstd compresses.
+        '_ZSTD_LEVEL = 2 (2 to 3)',
+        '_ZSTD_LARGEST_WINDOW_BYTES = 16 << 20 (16 to 17)',
+        '_READ_BYTES = 64 << 10 (64 to 65)',
+        '_READ_BYTES = 64 << 10 (10 to 11)',
+    },
     'blocks/plan': {
         # Without a gap nothing more is done with the other objects.
         'break (left out)',

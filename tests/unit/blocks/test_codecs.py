@@ -12,6 +12,7 @@
 
 import bz2
 import io
+import random
 import zlib
 
 import pytest
@@ -57,6 +58,29 @@ def test_an_unknown_recorded_spelling_is_a_decode_error():
 def test_round_trip(spelling):
     stored = codecs.compress(spelling, memoryview(PLAIN))
     assert read_all(spelling, stored) == PLAIN
+
+
+@pytest.mark.parametrize('spelling', ('none',) + STREAMS)
+def test_an_object_is_decoded_in_one_call(spelling):
+    stored = codecs.compress(spelling, BLOCKS)
+    assert codecs.decompress(spelling, stored, len(BLOCKS)) == BLOCKS
+    # One more than is wanted shows that there is more.
+    short = codecs.decompress(spelling, stored, len(BLOCKS) - 10)
+    if spelling != 'none':
+        assert short == BLOCKS[:-9]
+        for damaged in (stored[:-1], stored + b'x', b'x' + stored):
+            with pytest.raises(codecs.DecodeError):
+                codecs.decompress(spelling, damaged, len(BLOCKS))
+
+
+def test_what_is_worth_compressing():
+    noise = memoryview(random.Random(1).randbytes(1 << 17))
+    text = memoryview(b'text ' * (1 << 15))
+    for spelling in ('none',) + STREAMS:
+        assert not codecs.is_compressible(spelling, noise)
+        assert codecs.is_compressible(spelling, text) == (spelling != 'none')
+        assert codecs.is_compressible(spelling, noise[:99]) == (
+            spelling != 'none')
 
 
 @pytest.mark.parametrize('spelling', STREAMS)
@@ -127,6 +151,41 @@ def test_a_second_zlib_stream_is_an_error():
 def test_what_is_no_stream_is_a_decode_error(spelling):
     with pytest.raises(codecs.DecodeError):
         read_all(spelling, b'this is no stream of any kind' * 9)
+
+
+def frames():
+    """Of 400 bytes, as others than ours may write them (RFC 8878)."""
+    magic = b'\x28\xb5\x2f\xfd'
+    stored = b'\x21\x03\0' + b'abcd' * 25       # one of 100 bytes, the last
+    repeated = b'\x62\x09\0' + b'x'             # one byte 300 times
+    blocks = repeated + stored
+    plain = b'x' * 300 + b'abcd' * 25
+    # Length of the dictionary's id, none; that of the size of the content.
+    for id_flag, id_bytes in enumerate((0, 1, 2, 4)):
+        for size_flag, size in enumerate((
+                b'', (400 - 256).to_bytes(2, 'little'),
+                (400).to_bytes(4, 'little'), (400).to_bytes(8, 'little'))):
+            yield plain, (magic + bytes([size_flag << 6 | id_flag])
+                          + b'\0' + bytes(id_bytes) + size + blocks)
+        # Without a window the content has a size.
+        yield plain, (magic + bytes([1 << 6 | 1 << 5 | id_flag])
+                      + bytes(id_bytes) + (400 - 256).to_bytes(2, 'little')
+                      + blocks)
+    yield b'abcd' * 25, magic + b'\x20\x64' + stored
+    with_checksum = zstandard.ZstdCompressor(write_checksum=True)
+    yield plain, with_checksum.compress(plain)
+
+
+@pytest.mark.parametrize('plain, stored', list(frames()),
+                         ids=lambda data: data[4:5].hex())
+def test_every_kind_of_zstd_frame_is_read_to_its_end(plain, stored):
+    assert codecs.decompress('zstd', stored, len(plain)) == plain
+    assert read_all('zstd', stored * 2) == plain * 2
+    for length in range(1, len(stored)):
+        with pytest.raises(codecs.DecodeError):
+            read_all('zstd', stored[:length])
+        with pytest.raises(codecs.DecodeError):
+            read_all('zstd', stored + stored[:length])
 
 
 def test_a_zstd_frame_that_asks_for_too_much_memory_is_refused():
