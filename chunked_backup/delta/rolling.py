@@ -20,8 +20,8 @@ next, one word further, only two words matter, so the hashes of many windows
 are one cumulative sum.
 
 Words are of four bytes where the block size allows it. Windows at offsets
-that differ by less than a word are then independent sequences, which halves
-the time of the sum (0.7 against 1.7 ns an offset), and a block is hashed four
+that differ by less than a word are then independent sequences, whose sum takes
+a third of the time (0.6 against 2.1 ns an offset), and a block is hashed four
 times as fast as byte by byte. Only the upper half is used because in it every
 bit of every word counts; that of the last word as well, since it is not the
 constant term.
