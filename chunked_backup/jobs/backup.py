@@ -39,6 +39,7 @@ from chunked_backup.blocks import digests
 from chunked_backup.endpoints.source import VolumeSource
 from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.executors import Workers
+from chunked_backup.flow.executors import available_cpus
 from chunked_backup.flow.executors import open_workers
 from chunked_backup.flow.executors import run_one
 from chunked_backup.flow.monitor import Monitor
@@ -61,6 +62,11 @@ from chunked_backup.store.place import prefix_of
 #: Stores an object and gives what the function has returned.
 _Store = Callable[[str, Callable[[Writer], str]], str]
 
+# What a worker compares with the parent at a time. To hand a piece over costs
+# some tens of microseconds: 1 GiB took 0.68 to 0.84 s with 1 MiB, 0.60 to 0.65
+# with 4, no less with 8. Many processors have less each, to bound the memory.
+_SCANNED_PIECES = 4
+_SCANNED_PIECES_IN_ALL = 64
 # A hole is compared with the parent 4 GiB of 32 KiB blocks at a time.
 _HOLE_BLOCKS = 131072
 
@@ -275,7 +281,7 @@ class _Scanner:
         self._parent = parent
         self._spool = spool
         self._monitor = monitor
-        self._buffers = BufferPool(piece_bytes(block_size_bytes))
+        self._buffers = BufferPool(_scanned_bytes(block_size_bytes))
 
     def scan(self, region: Region) -> list[Region]:
         """The parts of a region that are not as the parent had them.
@@ -308,7 +314,7 @@ class _Scanner:
 def _pieces(regions: Iterable[Region],
             block_size_bytes: int) -> Iterator[tuple[Region]]:
     """Regions cut to what one worker takes at a time."""
-    data_bytes = piece_bytes(block_size_bytes)
+    data_bytes = _scanned_bytes(block_size_bytes)
     for region in regions:
         whole = region.end - region.end % block_size_bytes
         if region.zero and whole > region.start:
@@ -318,3 +324,8 @@ def _pieces(regions: Iterable[Region],
             region = Region(whole, region.end)
         for start in range(region.start, region.end, data_bytes):
             yield (Region(start, min(start + data_bytes, region.end)),)
+
+
+def _scanned_bytes(block_size_bytes: int) -> int:
+    return piece_bytes(block_size_bytes, max(1, min(
+        _SCANNED_PIECES, _SCANNED_PIECES_IN_ALL // available_cpus())))

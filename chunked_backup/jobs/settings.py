@@ -75,6 +75,7 @@ def objects_in_work(parallelism: int, memory_limit_bytes: int,
     return max(1, min(parallelism, memory_limit_bytes // one_bytes))
 
 
-def piece_bytes(block_size_bytes: int) -> int:
-    """Whole blocks, about ``PIECE_BYTES``."""
-    return max(1, PIECE_BYTES // block_size_bytes) * block_size_bytes
+def piece_bytes(block_size_bytes: int, count: int = 1) -> int:
+    """Whole blocks, about ``count`` times ``PIECE_BYTES``."""
+    return (max(1, count * PIECE_BYTES // block_size_bytes)
+            * block_size_bytes)
