@@ -73,6 +73,11 @@ class BaseDriver(abc.ABC):
     #: How much of an object on its way a driver keeps in memory.
     spool_bytes = 0
 
+    #: How many objects are transferred at the same time where the option
+    #: ``parallelism`` does not say: this default has enough requests under way
+    #: to a store that is not here.
+    suitable_parallelism = 8
+
     #: Cinder's own driver for the same store, by its class path. Within
     #: Cinder its backups are taken over.
     cinder_driver: str | None = None
@@ -170,6 +175,12 @@ class BaseDriver(abc.ABC):
         """
         return open_part(self.get_object_reader(
             container, object_name, extra_metadata), start, length)
+
+    @property
+    def parallelism(self) -> int:
+        """How many objects are transferred at the same time."""
+        configured: int | None = self.conf.chunked_backup.parallelism
+        return configured or self.suitable_parallelism
 
     @property
     def retry_attempts(self) -> int:

@@ -299,7 +299,7 @@ class ChunkedBackupDriver(BaseDriver):
 
     def _objects_in_work(self, block_size_bytes: int) -> int:
         conf = self.conf.chunked_backup
-        return objects_in_work(conf.parallelism, conf.memory_limit_bytes,
+        return objects_in_work(self.parallelism, conf.memory_limit_bytes,
                                block_size_bytes, self.spool_bytes)
 
     def _prepare(self, backup: Any, monitor: Monitor,

@@ -86,8 +86,10 @@ OPTS = [
              'verification, and by a salvage whose table of sha256 is lost, '
              'which then cannot bring anything back without it.'),
     cfg.IntOpt(
-        'parallelism', default=8, min=1, max=256,
-        help='How many objects are transferred at the same time.'),
+        'parallelism', min=1, max=256,
+        help='How many objects are transferred at the same time. Without it, '
+             'as many as suit the store: 8, and for a directory two for each '
+             'processor, up to 8.'),
     cfg.IntOpt(
         'memory_limit_bytes', default=268435456, min=1,
         help='About how much memory the objects in work of one backup or '

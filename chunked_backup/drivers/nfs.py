@@ -28,6 +28,7 @@ from oslo_config import cfg
 
 from chunked_backup import errors
 from chunked_backup import opts
+from chunked_backup.driver import ChunkedBackupDriver
 from chunked_backup.drivers.posix import PosixBackupDriver
 from chunked_backup.drivers.posix.classify import classified
 from chunked_backup.drivers.posix.options import default_path
@@ -68,6 +69,7 @@ class NfsBackupDriver(PosixBackupDriver):
     """Keeps backups on a share; constructing one mounts nothing."""
 
     cinder_driver = 'cinder.backup.drivers.nfs.NFSBackupDriver'
+    suitable_parallelism = ChunkedBackupDriver.suitable_parallelism
 
     def __init__(self, context: Any = None) -> None:
         conf = cfg.CONF

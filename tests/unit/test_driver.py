@@ -21,6 +21,8 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup import formats
+from chunked_backup.drivers.nfs import NfsBackupDriver
+from chunked_backup.drivers.posix import PosixBackupDriver
 from chunked_backup.flow import monitor
 from chunked_backup.hosts.standalone.host import StandaloneHost
 from chunked_backup.jobs import backup as backup_job
@@ -375,6 +377,17 @@ def test_a_rate_holds_for_what_goes_to_or_comes_from_the_store(
         driver.verify_backup(backup)
     # Nobody has really waited, so the last is told to wait for all.
     assert max(waited) > len(VOLUME) / 1000 - 1
+
+
+@pytest.mark.parametrize('kind, expected', [
+    (harness.memory_driver, 8), (NfsBackupDriver, 8),
+    (PosixBackupDriver, min(8, 2 * len(os.sched_getaffinity(0))))])
+def test_the_store_says_how_many_objects_unless_the_operator_does(
+        conf, kind, expected):
+    driver = kind()
+    assert driver.parallelism == expected
+    support.override(parallelism=3)
+    assert driver.parallelism == 3
 
 
 @pytest.mark.parametrize('verb', ['backup', 'restore'])

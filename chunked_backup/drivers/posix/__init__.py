@@ -42,6 +42,7 @@ from chunked_backup.drivers.posix.options import GROUP
 from chunked_backup.drivers.posix.options import OPTS
 from chunked_backup.drivers.posix.options import default_path
 from chunked_backup.flow.buffers import BufferPool
+from chunked_backup.flow.executors import available_cpus
 from chunked_backup.model import Unfinished
 
 _CATALOGUE = 'catalogue'
@@ -61,6 +62,12 @@ class PosixBackupDriver(driver.ChunkedBackupDriver):
 
     takes_memoryviews = True
     spool_bytes = _STAGE_BYTES
+    # While one waits for the disk another computes; more wait for each other.
+    # On 2 cores, a full backup of 1 GiB with zstd in format 1.0.0 took 2.4 s
+    # with 4 and 2.9 s with 8, a restore of a chain 3.2 and 3.6 s.
+    suitable_parallelism = min(
+        2 * available_cpus(),
+        driver.ChunkedBackupDriver.suitable_parallelism)
     cinder_driver = 'cinder.backup.drivers.posix.PosixBackupDriver'
 
     def __init__(self, context: Any = None,

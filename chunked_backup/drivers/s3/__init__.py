@@ -68,7 +68,7 @@ class S3BackupDriver(driver.ChunkedBackupDriver):
         super().__init__(context, mine.chunk_size_bytes,
                          mine.sha_block_size_bytes, mine.bucket,
                          mine.enable_progress_timer)
-        self._client = Client(mine, conf.chunked_backup.parallelism)
+        self._client = Client(mine, self.parallelism)
         self._uploads = Uploads(self._client, mine)
 
     @staticmethod

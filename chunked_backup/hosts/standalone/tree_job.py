@@ -99,7 +99,7 @@ def open_job(driver: Any, catalogue: Catalogue[TreeBackup],
     conf = driver.conf.chunked_backup
     settings = TreeSettings(
         compression=codecs.canonical(conf.compression_algorithm),
-        parallelism=conf.parallelism,
+        parallelism=driver.parallelism,
         memory_limit_bytes=conf.memory_limit_bytes, executor=conf.executor)
     monitor = Monitor(sys.maxsize, cancelled, lambda done, _: progress(done),
                       lambda: driver.activity, conf.stall_timeout_s,
