@@ -68,3 +68,21 @@ def test_a_server_that_closes_without_an_answer_is_no_answer():
             pass
         else:
             raise AssertionError('there was an answer')
+
+
+def test_a_client_that_is_gone_is_gone_for_the_server():
+    """A server would wait for the rest of the body, and the proxy for the
+    server."""
+    with (socket.create_server((base.HOST, 0)) as listening,
+          FaultProxy(f'http://{base.HOST}:{listening.getsockname()[1]}')
+          as proxy):
+        address = parse.urlsplit(proxy.url)
+        client = socket.create_connection((address.hostname, address.port))
+        client.sendall(b'PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nbody')
+        connection, _ = listening.accept()
+        with connection:
+            connection.settimeout(30)
+            client.close()
+            while connection.recv(1000):
+                pass
+        base.until(lambda: not proxy.pending)

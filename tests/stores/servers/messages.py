@@ -12,6 +12,7 @@
 
 """Messages of HTTP/1.1 as they come over a connection."""
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -29,7 +30,10 @@ async def read_head(reader):
 
 
 async def body(headers, reader, in_request):
-    """The pieces of a body as they come, and whether each is payload."""
+    """The pieces of a body as they come, and whether each is payload.
+
+    :raises IncompleteReadError: a request ends before its body does.
+    """
     if headers.get('transfer-encoding', '').lower() == 'chunked':
         size = None
         while size != 0:
@@ -43,6 +47,9 @@ async def body(headers, reader, in_request):
     while left and (data := await reader.read(min(left, _PIECE_BYTES))):
         left -= len(data)
         yield data, True
+    if left and in_request:
+        # Whoever sends it is gone: a server would wait for the rest.
+        raise asyncio.IncompleteReadError(b'', left)
 
 
 def close(writer, reset):
