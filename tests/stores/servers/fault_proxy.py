@@ -96,6 +96,7 @@ class Request:
     headers: dict
     fault: str
     body: bytes = b''
+    is_pending: bool = False
 
 
 class _End(Exception):
@@ -118,8 +119,6 @@ class FaultProxy:
         self.url = f'http://{base.HOST}:{self._port}'
         self.rules = []
         self.requests = []
-        #: How many requests the server is at.
-        self.pending = 0
 
     def __enter__(self):
         self._thread.start()
@@ -148,6 +147,12 @@ class FaultProxy:
         """No faults from now on, and none of the requests so far."""
         self.rules.clear()
         self.requests.clear()
+
+    @property
+    def pending(self):
+        """How many of the requests so far the server is at; none of those
+        before ``clear``, which may hang for ever."""
+        return sum(request.is_pending for request in list(self.requests))
 
     def seen(self, match):
         """The requests so far whose line matches."""
@@ -190,13 +195,13 @@ class FaultProxy:
         from_server, to_server = await _connect(*self._target)
         upload = asyncio.ensure_future(_forward_request(
             head, headers, reader, to_server, rule))
-        self.pending += 1
+        request.is_pending = True
         try:
             await self._pass_answer(line, from_server, writer, rule, upload)
             if rule.fault == 'stale':
                 rule.answers[line] = bytes(writer.recorded)
         finally:
-            self.pending -= 1
+            request.is_pending = False
             upload.cancel()
             to_server.close()
 
