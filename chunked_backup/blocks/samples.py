@@ -15,7 +15,7 @@
 from collections.abc import Callable
 
 # Shorter pieces cost more to look at than they take to compress.
-SHORTEST_BYTES = 64 << 10
+_SHORTEST_BYTES = 64 << 10
 _SAMPLES = 4
 _SAMPLE_BYTES = 4096
 _WORTHWHILE = 0.98
@@ -28,7 +28,7 @@ def shrink(data: memoryview | bytes,
 
     :param compress: as all of it would be.
     """
-    if len(data) < SHORTEST_BYTES:
+    if len(data) < _SHORTEST_BYTES:
         return True
     step = len(data) // _SAMPLES
     shrunk = sum(len(compress(data[start:start + _SAMPLE_BYTES]))

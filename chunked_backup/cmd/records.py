@@ -22,6 +22,8 @@ from chunked_backup import errors
 from chunked_backup.cmd import base
 
 EXIT_DAMAGED = errors.CorruptBackup.exit_code
+# What a backup may be kept by; see ``retention``, which --help does not need.
+_RULES = ('last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly')
 
 
 class Verify(base.Command, lister.Lister):
@@ -113,27 +115,26 @@ class Prune(base.Command, lister.Lister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        for rule in ('last', 'hourly', 'daily', 'weekly', 'monthly',
-                     'yearly'):
+        for rule in _RULES:
             parser.add_argument(
                 f'--keep-{rule}', type=int, metavar='N',
                 help='the newest N' if rule == 'last' else
                      f'the newest of each of N {rule} periods')
-        option, help = self.group_option
-        parser.add_argument(option, dest='group', metavar='ID', help=help)
+        option, help_text = self.group_option
+        parser.add_argument(
+            option, dest='group', help=help_text,
+            metavar=option.rpartition('-')[2].upper())
         parser.add_argument('--yes', action='store_true',
                             help='delete them')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        from chunked_backup.hosts.standalone import retention
-
-        keep = {rule: value for rule in retention.RULES
+        keep = {rule: value for rule in _RULES
                 if (value := getattr(parsed_args, f'keep_{rule}'))}
         if not keep or min(keep.values()) < 0:
             raise errors.InvalidInput(
-                reason='give at least one rule, such as --keep-last 7; '
-                       'without any, all backups would go')
+                reason='give at least one rule, such as --keep-last 7, and '
+                       'none below zero; without any, all backups would go')
         service = self.service(parsed_args)
         verb = 'deleted' if parsed_args.yes else 'would be deleted'
         rows = [(*self.row(each.backup), 'kept' if each.reasons else verb,

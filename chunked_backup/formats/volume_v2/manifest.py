@@ -326,6 +326,7 @@ def _header(line: bytes) -> dict[str, Any]:
     if not line.endswith(_EXTENTS):
         raise InvalidDocument('its first line is no header')
     try:
+        # What is JSON, and ends so, is a map.
         header: dict[str, Any] = json.loads(line + b']}')
     except (ValueError, RecursionError) as exc:
         raise InvalidDocument(f'its header is no JSON ({exc})') from exc

@@ -19,7 +19,6 @@ has said it never takes back: another may be deleting the same backup, and
 would be taken back with it.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Generic
 
@@ -82,33 +81,19 @@ class Deletion(Generic[Kept]):
 
         :param keep: see ``retention.decide``, as for ``group_of``.
         :param group: the only one whose backups may go.
-        :param delete: delete what no rule keeps, and what an earlier deletion
-            has left half done; otherwise only tell.
+        :param delete: delete what nothing keeps; otherwise only tell.
         :returns: what is, or would be, done, oldest first.
+        :raises BackupInUse: a backup that is built on one of them has begun
+            meanwhile.
         """
-        def is_asked_for(backup: Kept) -> bool:
-            return group in (None, group_of(backup))
-
-        if delete:
-            self._finish_deletions(is_asked_for)
         decisions = [each for each
                      in decide(self._catalogue.backups(), keep, group_of)
-                     if is_asked_for(each.backup)]
+                     if group in (None, group_of(each.backup))]
         if delete:
             for backup in _children_first(
                     [each.backup for each in decisions if not each.reasons]):
                 self.delete(backup, cascade=False, force=False)
         return decisions
-
-    def _finish_deletions(self, is_asked_for: Callable[[Kept], bool]) -> None:
-        """Delete what somebody has begun to delete, and was killed over; it
-        would be in the way of what it is built on."""
-        for backup in _children_first(
-                [each for each in self._catalogue.backups()
-                 if each.status == Status.DELETING and is_asked_for(each)]):
-            # It says so before it looks for others that are built on it.
-            with contextlib.suppress(errors.BackupInUse):
-                self.delete(backup, cascade=False, force=False)
 
     def discard(self, backup: Kept, cause: BaseException) -> None:
         """Leave nothing of a backup that did not come to be.

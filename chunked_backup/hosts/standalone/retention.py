@@ -32,7 +32,6 @@ _PERIODS: dict[str, Callable[[datetime.datetime], object]] = {
     'monthly': lambda time: (time.year, time.month),
     'yearly': lambda time: time.year,
 }
-RULES = ('last', *_PERIODS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,19 +46,22 @@ def decide(backups: Iterable[Kept], keep: dict[str, int],
            group_of: Callable[[Kept], str]) -> list[Decision[Kept]]:
     """Judge backups.
 
-    One that is not available, or whose time cannot be told, is not for rules
-    to judge, and stays.
+    One that is being written, has failed, or was made at a time that cannot be
+    told is not for rules to judge, and stays. One that somebody has begun to
+    delete, and was perhaps killed over, goes.
 
     :param backups: all that there are: one that is left out here holds
         nothing that it is built on.
-    :param keep: how many, by rule; see ``RULES``.
+    :param keep: how many, by rule: "last" or one of the periods.
     :param group_of: what the rules are applied to, each by itself.
     :returns: one decision for each, in the same order.
     """
     by_id = {each.id: each for each in backups}
-    reasons: dict[str, list[str]] = {id: [] for id in by_id}
+    reasons: dict[str, list[str]] = {each: [] for each in by_id}
     groups: dict[str, list[tuple[datetime.datetime, str]]] = {}
     for each in by_id.values():
+        if each.status == Status.DELETING:
+            continue
         if each.status != Status.AVAILABLE:
             reasons[each.id].append(each.status)
         elif each.created is None:
@@ -71,7 +73,7 @@ def decide(backups: Iterable[Kept], keep: dict[str, int],
         for rule, count in keep.items():
             for kept_id in _kept(rule, count, group):
                 reasons[kept_id].append(rule)
-    for each in reversed(by_id.values()):
+    for each in by_id.values():
         if reasons[each.id]:
             _keep_ancestors(each, by_id, reasons)
     return [Decision(each, tuple(reasons[each.id]))
@@ -91,8 +93,8 @@ def _kept(rule: str, count: int,
 def _keep_ancestors(backup: Kept, by_id: dict[str, Kept],
                     reasons: dict[str, list[str]]) -> None:
     parent = by_id.get(backup.parent_id or '')
-    # The ancestors of one with reasons are kept for its sake. It is so that
-    # records that are built on each other in a ring come to an end, too.
+    # One that is kept keeps its own ancestors. So this ends, even where
+    # records are built on each other in a ring.
     while parent is not None and not reasons[parent.id]:
         reasons[parent.id].append(f'needed by {backup.id[:8]}')
         parent = by_id.get(parent.parent_id or '')

@@ -121,6 +121,20 @@ def test_a_prune_deletes_a_chain_from_its_end_whatever_the_clocks_said(
     assert ids(service.backups()) == [newest.id]
 
 
+def test_a_prune_tells_of_a_deletion_that_was_killed(service, chain, volume):
+    """And does what it has told, with what that one is built on."""
+    full, one, two = chain
+    two.status = Status.DELETING
+    service.driver.host.catalogue.save(two)
+    newest = service.backup(str(volume))
+    told = service.prune({'last': 1})
+    assert [bool(each.reasons) for each in told] == [False] * 3 + [True]
+    done = service.prune({'last': 1}, delete=True)
+    assert [each.reasons for each in done] == [
+        each.reasons for each in told]
+    assert ids(service.backups()) == [newest.id]
+
+
 def test_a_prune_leaves_one_that_is_being_written_and_its_parents(
         service, chain, volume):
     full, one, two = chain

@@ -89,7 +89,8 @@ def test_a_prune_that_was_killed_goes_on(service, tree):
     second.status = Status.DELETING
     service.catalogue.save(second)
     decisions = service.prune({'last': 1}, delete=True)
-    assert [bool(each.reasons) for each in decisions] == [False, True]
+    assert [bool(each.reasons) for each in decisions] == [
+        False, False, True]
     assert first.id == decisions[0].backup.id
     assert [each.id for each in service.backups()] == [newest.id]
 
