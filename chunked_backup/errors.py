@@ -74,7 +74,10 @@ class ChunkedBackupError(Exception):
     def __init__(self, **fields: object) -> None:
         self.fields = fields
         self.__dict__.update(fields)
-        super().__init__(self.template % fields)
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        return self.template % self.fields
 
 
 class ConfigurationError(ChunkedBackupError):
@@ -281,11 +284,18 @@ class DriverError(ChunkedBackupError):
     """The store failed.
 
     But for ``TransientDriverError`` another try would change nothing.
+    ``object_name`` is None where it is about a container as a whole.
     """
 
     template = ('the store failed (container %(container)s, object '
                 '%(object_name)s): %(reason)s')
     exit_code = 6
+
+    def _message(self) -> str:
+        template = self.template
+        if self.fields.get('object_name', '') is None:
+            template = template.replace(', object %(object_name)s', '')
+        return template % self.fields
 
 
 class ObjectNotFound(DriverError):

@@ -16,11 +16,15 @@ An option that Cinder has under another name in ``[DEFAULT]`` reads that, too,
 so a cinder.conf that exists keeps working; ours wins where both are set.
 """
 
+import re
 import sys
 
 from oslo_config import cfg
 
 from chunked_backup.blocks import codecs
+
+#: How oslo.config says where a value comes from.
+_LOCATION = re.compile(r"LocationInfo\(location=<.*?>, detail='(.*?)'\)")
 
 GROUP = cfg.OptGroup(
     'chunked_backup', title='Chunked backups, whatever the store')
@@ -148,8 +152,12 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     return [(GROUP, OPTS)]
 
 
-def parse_problem(error: cfg.ConfigFileParseError) -> str:
-    """What is wrong in a configuration file, and in which line; not the line
-    itself, which may have a secret."""
-    line = getattr(error.__context__, 'line', '')
-    return str(error).replace(f': {line!r}', '')
+def problem(error: Exception) -> str:
+    """What is wrong with the configuration, in which file, and, where that
+    cannot be read, in which line; not the line itself, which may have a
+    secret."""
+    text = str(error)
+    if isinstance(error, cfg.ConfigFileParseError):
+        line = getattr(error.__context__, 'line', '')
+        text = text.replace(f': {line!r}', '')
+    return _LOCATION.sub(r'\1', text)

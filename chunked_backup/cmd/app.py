@@ -14,6 +14,7 @@
 
 import argparse
 import importlib.metadata
+import itertools
 import signal
 import sys
 from collections.abc import Sequence
@@ -55,6 +56,16 @@ class ChunkedBackupApp(app.App):
         :returns: the exit code.
         """
         return super().run(list(argv) or ['help'])
+
+    def run_subcommand(self, argv: list[str]) -> int:
+        """Run one command; cliff makes "help ..." of words with --help.
+
+        Then only the name of the command counts, not its options.
+        """
+        if argv[:1] == ['help']:
+            argv = list(itertools.takewhile(
+                lambda word: not word.startswith('-'), argv))
+        return super().run_subcommand(argv)
 
     def interact(self) -> None:
         """Refuse options without a command; cliff would begin a shell."""

@@ -29,6 +29,9 @@ from chunked_backup import opts
 from chunked_backup.cmd import progress as progresses
 
 EXIT_INTERRUPTED = 130
+#: A check that has looked at nothing is no success.
+NOTHING_THERE = ('there is no available backup to look at; is this the right '
+                 'repository, and is it mounted?')
 
 # Paths in a cinder.conf refer to it.
 STATE_PATH = cfg.StrOpt('state_path', default='/var/lib/cinder')
@@ -114,7 +117,8 @@ class Command(command.Command):
         except errors.ChunkedBackupError as exc:
             return self._fail(exc, exc.exit_code)
         except cfg.Error as exc:
-            return self._fail(exc, errors.ConfigurationError.exit_code)
+            error = errors.ConfigurationError(reason=opts.problem(exc))
+            return self._fail(error, error.exit_code)
         except KeyboardInterrupt:
             self.say('interrupted; nothing half-done is left behind')
             self._error = 'interrupted'
@@ -165,7 +169,7 @@ class Command(command.Command):
                  default_config_files=files or None)
         except cfg.ConfigFileParseError as exc:
             raise errors.ConfigurationError(
-                reason=opts.parse_problem(exc)) from None
+                reason=opts.problem(exc)) from None
         opts.register(conf)
         metrics_file = self._option(parsed_args, 'metrics_file')
         if metrics_file:

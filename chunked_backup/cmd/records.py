@@ -50,6 +50,8 @@ class Verify(base.Command, lister.Lister):
         if parsed_args.all:
             backups = [backup for backup in service.backups()
                        if backup.status == 'available']
+            if not backups:
+                raise errors.RecordError(reason=base.NOTHING_THERE)
         else:
             backups = [service.find(parsed_args.backup)]
         return self.columns, [self._verify(service, backup)

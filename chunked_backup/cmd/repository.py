@@ -79,11 +79,11 @@ class CollectGarbage(base.Command, lister.Lister):
 
 
 class CheckRepository(base.Command, lister.Lister):
-    """Check every record, manifest and digest table, and that every object
-    is there.
+    """Check all that is stored, without reading all data.
 
-    The exit code is 5 if anything is damaged. "volume verify" proves that a
-    backup can be restored; this reads each object at most once.
+    Looks at every record, manifest and digest table, and that every object is
+    there. The exit code is 5 if anything is damaged. "volume verify" proves
+    that a backup can be restored; this reads each object at most once.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -103,6 +103,8 @@ class CheckRepository(base.Command, lister.Lister):
         driver = self.service(parsed_args, 'Checking').driver
         findings = list(check(driver, 1.0 if parsed_args.read_data
                               else parsed_args.sample))
+        if not findings:
+            raise errors.RecordError(reason=base.NOTHING_THERE)
         if any(finding.outcome == Outcome.DAMAGED for finding in findings):
             self.exit_code = errors.CorruptBackup.exit_code
         return ('what', 'result', 'objects', 'read', 'fetched', 'problem'), [

@@ -98,11 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(upgradecheck.main(
             conf, 'chunked_backup', Checks(),
             list(sys.argv[1:] if argv is None else argv)))
-    except cfg.ConfigFileParseError as exc:
-        problem = opts.parse_problem(exc)
     except cfg.Error as exc:
-        problem = str(exc)
-    print(f'chunked-backup-status: {problem}', file=sys.stderr)
+        print(f'chunked-backup-status: {opts.problem(exc)}', file=sys.stderr)
     return 255
 
 
@@ -160,4 +157,4 @@ def _warning(text: str) -> upgradecheck.Result:
 
 
 def _failure(error: Exception) -> upgradecheck.Result:
-    return upgradecheck.Result(upgradecheck.Code.FAILURE, str(error))
+    return upgradecheck.Result(upgradecheck.Code.FAILURE, opts.problem(error))

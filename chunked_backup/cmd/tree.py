@@ -270,7 +270,12 @@ def _opening(parsed_args: argparse.Namespace) -> Callable[[Any], Any]:
 
 
 def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(text).astimezone()
+    """:raises ArgumentTypeError: it is none."""
+    try:
+        return datetime.datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as exc:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no time such as "2026-01-31 12:00"') from exc
 
 
 def _exit_code(totals: Any) -> int:

@@ -151,7 +151,8 @@ def _fields(entry: Any, content: Any) -> dict[str, Any]:
         'mode': stat.filemode(_TYPE_BITS[entry.kind] | entry.mode),
         'user': entry.user or entry.uid, 'group': entry.group or entry.gid,
         'size': base.Size(entry.size), 'modified': _time(entry.mtime_ns),
-        'links': entry.links, 'target': base.path_text(entry.target),
+        'links': entry.links,
+        'target': base.path_text(entry.target) if entry.target else '',
         'xattrs': base.Lines([base.path_text(name)
                               for name, _ in entry.xattrs]),
         'blake3': content and content.digest.hex(),

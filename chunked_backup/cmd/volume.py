@@ -13,6 +13,7 @@
 """``chunked-backup volume ...``"""
 
 import argparse
+import os
 from typing import Any
 
 from cliff import columns
@@ -206,6 +207,11 @@ class ShowBackup(base.Command, show.ShowOne):
             return {}
         from chunked_backup.cmd import volume_map
 
+        if parsed_args.map_file and (
+                os.path.splitext(parsed_args.map_file)[1] not in ('', '.svg')):
+            raise errors.InvalidInput(
+                reason=f'{parsed_args.map_file} would be an SVG picture; give '
+                       'it a name that ends in .svg')
         ranges = service.map(backup)
         if parsed_args.map_file:
             try:

@@ -433,11 +433,12 @@ def unmounted(repository):
 
 @pytest.mark.parametrize('use', [
     lambda driver: list(driver.get_container_entries(OWN, '')),
+    lambda driver: list(driver.get_containers()),
     lambda driver: driver.delete_object(OWN, 'object'),
     lambda driver: driver.discard_container(OWN),
     lambda driver: read(driver, 'object'),
     lambda driver: write(driver, 'object', b'')],
-    ids=['list', 'delete', 'discard', 'read', 'write'])
+    ids=['list', 'list all', 'delete', 'discard', 'read', 'write'])
 def test_without_a_repository_nothing_looks_deleted(unmounted, use):
     with pytest.raises(errors.RepositoryNotFound, match='is it mounted'):
         use(unmounted)

@@ -137,6 +137,17 @@ def test_a_bad_configuration(command, volume, tmp_path, content):
     assert 'Traceback' not in done.stderr
 
 
+def test_a_value_that_is_none_is_named_with_its_file(command, volume,
+                                                     tmp_path):
+    path = tmp_path / 'bad.conf'
+    path.write_text('[chunked_backup]\ncompression_algorithm = rar\n')
+
+    done = command.run('volume', 'backup', volume, '--config-file', path,
+                       exit_code=BAD_USAGE)
+
+    assert f'option compression_algorithm from {path} is not' in done.stderr
+
+
 def test_a_configuration_file_that_is_not_there(command):
     done = command.run('volume', 'list', '--config-file', '/nowhere/at/all',
                        exit_code=BAD_USAGE)

@@ -23,6 +23,7 @@ from tests.functional.command import wait_for
 
 DAMAGED = 5
 BAD_USAGE = 2
+NO_SUCH_BACKUP = 4
 
 
 def age(command):
@@ -113,6 +114,17 @@ def test_damage_is_named_and_is_the_exit_code(command, volume):
     path.unlink()
     [row] = command.json('repository', 'check', exit_code=DAMAGED)
     assert path.name in row['problem'] and 'missing' in row['problem']
+
+
+def test_a_repository_without_backups_is_no_sound_one(command, volume):
+    missing = command.run('repository', 'check', exit_code=NO_SUCH_BACKUP)
+    command.backup(volume)
+    command.run('volume', 'delete', 'latest')
+    empty = command.run('repository', 'check', exit_code=NO_SUCH_BACKUP)
+
+    assert 'is it mounted' in missing.stderr
+    assert 'is it mounted' in empty.stderr
+    assert missing.stdout == empty.stdout == ''
 
 
 @pytest.mark.parametrize('share', ['', '%', '101%', '-1%', 'nan', 'all'])

@@ -144,6 +144,9 @@ class TestBackupAndRestore:
         assert (tmp_path / 'older/etc/hosts').read_text() == 'localhost'
         command.run('tree', 'restore', 'home', tmp_path / 'none', '--at',
                     '2001-01-01', exit_code=NO_SUCH_BACKUP)
+        done = command.run('tree', 'restore', 'home', tmp_path / 'none',
+                           '--at', 'yesterday', exit_code=BAD_USAGE)
+        assert "'yesterday' is no time such as" in done.stderr
 
     def test_some_paths_come_back_alone(self, command, tree, tmp_path):
         back_up(command, tree)
@@ -277,7 +280,8 @@ class TestWhatThereIs:
         assert shown['kind'] == 'd'
         assert [line.split(maxsplit=6)[-1] for line in shown['entries']] == [
             'hosts', 'link -> hosts']
-        assert command.json('tree', 'show', 'home', '/disk')['size'] == 1 << 20
+        disk = command.json('tree', 'show', 'home', '/disk')
+        assert (disk['size'], disk['target']) == (1 << 20, '')
         command.run('tree', 'show', 'home', 'none', exit_code=BAD_USAGE)
 
     def test_diff(self, command, tree):

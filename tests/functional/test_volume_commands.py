@@ -143,6 +143,16 @@ class TestBackup:
         assert 'chunked-backup' in done.stderr + done.stdout
         assert 'Traceback' not in done.stderr
 
+    def test_a_directory_is_a_tree(self, command, tmp_path):
+        done = command.run('volume', 'backup', tmp_path, exit_code=BAD_USAGE)
+
+        assert 'tree backup' in done.stderr
+
+    def test_help_at_the_end_of_any_words(self, command):
+        done = command.run('volume', 'restore', 'latest', '--force', '--help')
+
+        assert '--salvage' in done.stdout
+
     @pytest.mark.parametrize('name', ['none', 'zlib', 'bz2', 'zstd'])
     def test_each_codec_comes_back(self, command, volume, target, configured,
                                    name):
@@ -467,6 +477,17 @@ class TestShow:
         command.run('volume', 'show', 'latest', '--map-file', picture,
                     exit_code=2)
 
+    def test_a_map_is_no_picture_of_another_kind(self, command, volume,
+                                                 tmp_path):
+        command.backup(volume)
+        picture = tmp_path / 'map.png'
+
+        done = command.run('volume', 'show', 'latest', '--map-file', picture,
+                           exit_code=BAD_USAGE)
+
+        assert 'SVG' in done.stderr
+        assert not picture.exists()
+
 
 class TestVerify:
 
@@ -493,8 +514,12 @@ class TestVerify:
             (damaged, 'damaged'), (sound, 'sound')]
         assert 'volume offset 655360' in told[0]['problem']
 
-    def test_nothing_to_verify(self, command):
-        assert command.json('volume', 'verify', '--all') == []
+    def test_nothing_to_verify_is_no_success(self, command):
+        done = command.run('volume', 'verify', '--all',
+                           exit_code=NO_SUCH_BACKUP)
+
+        assert 'no available backup' in done.stderr
+        assert done.stdout == ''
 
 
 class TestPrune:

@@ -49,6 +49,11 @@ def test_a_failure_has_an_exit_code(error):
     assert 0 < error.exit_code < 256
 
 
+def test_a_message_about_a_container_names_no_object():
+    raised = errors.AccessDenied(container='c', object_name=None, reason='r')
+    assert str(raised) == 'the store refuses access (container c): r'
+
+
 def test_full_backup_required_says_what_to_do():
     raised = errors.FullBackupRequired(volume_id='v', reason='r')
     assert 'do a full backup' in str(raised)

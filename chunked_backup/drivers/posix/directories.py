@@ -84,9 +84,12 @@ class Repository:
     def containers(self) -> Iterator[str]:
         """Every directory that holds a file."""
         def fail(error: OSError) -> None:
-            gone = isinstance(error, FileNotFoundError)
-            if not gone or error.filename == self._path:
-                raise error  # others go when a backup next door is deleted
+            if not isinstance(error, FileNotFoundError):
+                raise error
+            if error.filename == self._path:
+                raise errors.RepositoryNotFound(
+                    repository=self._path) from error
+            # Others go when a backup next door is deleted.
 
         self._ensure_ready()
         with classified(self._path):

@@ -243,6 +243,10 @@ def _check_volume_id(volume_id: str) -> None:
 def _open_volume(path: str) -> Any:
     try:
         mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise errors.InvalidVolume(
+                volume=path, reason='it is a directory, which tree backup '
+                                    'takes')
         if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             raise errors.InvalidVolume(
                 volume=path, reason='it is neither a file nor a block device')
