@@ -150,6 +150,7 @@ def _draw(curves, path):
     import matplotlib
     matplotlib.use('svg')
     from matplotlib import pyplot
+    from matplotlib import ticker
 
     figure, axes = pyplot.subplots(1, len(curves), figsize=(12, 3.6))
     for axis, curve in zip(axes, curves, strict=True):
@@ -158,9 +159,18 @@ def _draw(curves, path):
                       [cost.cpu_s for _, cost in points], 'o-', label=what)
         axis.set_xscale('log')
         axis.set_yscale('log')
+        # What was measured, and numbers as people write them.
+        values = sorted({value for points in curve.costs.values()
+                         for value, _ in points})
+        axis.set_xticks(values, [f'{value:,}' for value in values])
+        axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter('{x:g}')
+        for each in (axis.xaxis, axis.yaxis):
+            each.set_minor_locator(ticker.NullLocator())
         axis.set_xlabel(curve.title)
         axis.grid(alpha=0.3)
-        axis.legend()
+        axis.legend(loc='lower center', bbox_to_anchor=(0.5, 1), ncols=3,
+                    frameon=False)
     axes[0].set_ylabel('CPU, seconds')
     figure.tight_layout()
     figure.savefig(path, metadata={'Date': None})
