@@ -23,6 +23,13 @@ Under a prefix of its own, a backup has
 
 Both of the latter are JSON with sorted keys and an indent of two, in UTF-8
 without a final newline, and are written byte for byte as Cinder writes them.
+
+A full backup has objects for all of the volume, zeros included; an
+incremental for what has changed since its parent, and maybe for some of what
+lies between. So who brings a volume back writes the objects of the full
+backup, then those of each incremental in turn, over what is there. How long
+the volume is stands in no object: it ends in the last block of the digest
+table, and where the newest object that reaches into that block ends.
 """
 
 from chunked_backup.formats.cinder_v1 import digest_table

@@ -12,10 +12,25 @@
 
 """The digest table: sha256 of every block, 72 bytes of JSON for each.
 
-A terabyte of 32 KiB blocks makes 2.3 GiB of it, so it is written and read in
-batches. The layout that Cinder writes is fixed to the byte, which lets one
-batch be translated by a few calls in C (0.4 GB/s and more) instead of a JSON
-parser; a table laid out otherwise is read by a parser, with the same result.
+::
+
+    {
+      "backup_description": null,
+      "backup_id": "0623d3e9-094c-40ab-84c5-7bffd75b121e",
+      "backup_name": "first",
+      "chunk_size": 32768,
+      "created_at": "2026-01-31 12:00:00+00:00",
+      "sha256s": [
+        "c35020473aed1b4642cd726cad727b63fff2824ad68cedd7ffb73c7cbd890479",
+        ...
+      ],
+      "version": "1.0.0",
+      "volume_id": "d2ee6fc9-4977-57b0-a1f2-e177f38c6c11"
+    }
+
+``chunk_size`` is that of a block, in bytes. There is one digest, in hex, for
+each block of the volume, in order; the last block may be shorter. That of the
+example is of a block of zeros.
 """
 
 import binascii
@@ -38,6 +53,12 @@ _STRIDE = 2 * DIGEST_BYTES + len(_SEPARATOR)
 _BATCH_DIGESTS = 16384
 _LARGEST_HEADER_BYTES = 4 << 20
 _READ_BYTES = 1 << 20
+
+
+# A terabyte of 32 KiB blocks makes 2.3 GiB of it, so it is written and read in
+# batches. The layout that Cinder writes is fixed to the byte, which lets one
+# batch be translated by a few calls in C (0.4 GB/s and more) instead of a JSON
+# parser; a table laid out otherwise is read by a parser, with the same result.
 
 
 def serialize(record: BackupRecord, block_size_bytes: int,

@@ -10,10 +10,49 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The manifest: written and read as a stream, checked as it is read.
+"""The manifest: the backup, and which object holds what.
 
-A chain over a terabyte can list millions of objects, so the list is kept in
-columns (41 bytes an object) and never as parsed JSON.
+::
+
+    {
+      "backup_description": null,
+      "backup_id": "0623d3e9-094c-40ab-84c5-7bffd75b121e",
+      "backup_name": "first",
+      "created_at": "2026-01-31 12:00:00+00:00",
+      "objects": [
+        {
+          "<prefix>-00001": {
+            "compression": "zlib",
+            "length": 1048576,
+            "md5": "b6d81b360a5672d80c27430f39153e2c",
+            "offset": 0
+          }
+        }
+      ],
+      "parent_id": null,
+      "version": "1.0.0",
+      "volume_id": "d2ee6fc9-4977-57b0-a1f2-e177f38c6c11",
+      "volume_meta": null
+    }
+
+``offset`` and ``length``
+    The range of the volume that the object holds, in bytes. Objects of one
+    backup do not overlap; their order in the list is nobody's promise.
+``compression``
+    How it is stored: ``none``; ``zlib`` or ``gzip``, both one zlib stream (RFC
+    1950) and no gzip file; ``bz2`` or ``bzip2``; ``zstd``, one frame with its
+    content size (RFC 8878).
+``md5``
+    Of the bytes of the volume, not of those that are stored. It may be
+    missing.
+``parent_id``
+    The id of the backup that this one is built on, null for a full one.
+``backup_name``, ``backup_description``, ``volume_meta``
+    Text or null; ``volume_meta`` is what Cinder keeps of the volume, as JSON
+    in a text. ``extra_metadata`` is whatever a driver has kept, and may be
+    missing.
+
+The md5 of the example is that of 1 MiB of zeros.
 """
 
 import array
@@ -37,6 +76,9 @@ _WRITE_BYTES = 256 << 10
 
 class ObjectList:
     """The data objects of one backup, in manifest order.
+
+    A chain over a terabyte can list millions of them, so they are kept in
+    columns (41 bytes an object) and never as parsed JSON.
 
     :param prefix: objects called ``<prefix>-%05d`` in order, which is what
         every known writer makes, cost nothing for their names.

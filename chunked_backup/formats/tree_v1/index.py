@@ -16,11 +16,34 @@ A record is one MessagePack array::
 
     [entry, digest, extents, signature]
 
-``entry`` is an array (``trees.entry.pack``). The rest is nil but for files:
-``digest`` is the blake3 of all bytes, ``extents`` says in order where they
-are, each in three unsigned 64-bit numbers, little endian: the level of a
-backup, an offset in its data stream, and a length; the level 2**64 - 1 stands
-for zeros. ``signature`` is nil for a file of at most one block, or [level,
+``entry`` is an array of these, in this order:
+
+======================== =====================================================
+path                     bytes, relative to the top of the tree and joined by
+                         ``/``; empty for the top itself
+kind                     ``f`` file, ``d`` directory, ``l`` symbolic link,
+                         ``p`` fifo, ``c`` and ``b`` devices, ``s`` socket
+mode                     permission bits, with setuid, setgid and sticky
+uid, gid                 numbers of the owners
+user, group              their names, empty where they have none
+mtime, its nanoseconds   two numbers; seconds since 1970
+ctime, its nanoseconds   likewise
+size                     in bytes, of a file; otherwise 0
+inode, device, links     as ``stat`` gave them
+rdev                     the number of a device; otherwise 0
+target                   bytes, of a symbolic link; otherwise empty
+xattrs                   pairs of name and value, both bytes; ACLs are among
+                         them
+hardlink                 the path of the first entry of the same inode, if
+                         that came earlier; otherwise nil
+======================== =====================================================
+
+Entries are in the order of a walk: a directory before what is in it, names in
+the order of their bytes. The rest is nil but for files: ``digest`` is the
+blake3 of all bytes, ``extents`` says in order where they are, each in three
+unsigned 64-bit numbers, little endian: the level of a backup, an offset in its
+data stream, and a length; the level 2**64 - 1 stands for zeros. ``signature``
+is nil for a file of at most one block, or [level,
 offset, length] in a stream of signatures.
 
 The level of a backup is how many it is built on: 0 for a full one. All

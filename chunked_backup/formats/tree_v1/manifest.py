@@ -22,6 +22,11 @@
      "streams": {"data": [[length, stored bytes, codec, blake3 in hex], ...],
                  "index": [...], "signatures": [...]}}
 
+The n-th item of a stream is of its n-th object: how many bytes of the stream
+it holds, how many are stored, how they are compressed (spelled as in format
+1.0.0), and the blake3 of the stored bytes. ``started_ns`` is when the walk
+began, in nanoseconds since 1970; ``totals`` are numbers for people.
+
 Bytes of a path that are no UTF-8 are lone surrogates, as ``os.fsdecode``
 gives them.
 """

@@ -30,8 +30,9 @@ extent of any length that no object holds.
 
 What was added since a backup's parent is all that its objects hold; who
 brings a volume back takes each range from the newest backup of the chain that
-has it. A chain may have backups of this format and of 1.0.0, as one that goes
-on within Cinder.
+has it, or writes those of the full backup first and those of the others over
+them in turn. A chain may have backups of this format and of 1.0.0, as one that
+goes on within Cinder.
 
 Cinder reads the version in the manifest and refuses the backup.
 """
