@@ -27,9 +27,11 @@ class Files(Protocol):
 
     def create_part(self, path: bytes) -> tuple[Handle, bytes, int]: ...
 
-    def complete_part(self, directory: Handle, part: bytes, number: int,
-                      entry: Entry, parent: UnfinishedDirectory
-                      ) -> None: ...
+    def complete_part(self, number: int, entry: Entry,
+                      parent: UnfinishedDirectory) -> None: ...
+
+    def name_part(self, directory: Handle, part: bytes,
+                  entry: Entry) -> None: ...
 
     def settle_file(self, entry: Entry, parent: UnfinishedDirectory,
                     is_there: bool) -> None: ...
@@ -86,23 +88,30 @@ class FileWriter:
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        is_complete = False
+        is_there = False
         try:
+            self._close(kind is None)
             if kind is None:
-                if self._has_hole_at_end:
-                    os.ftruncate(self._number, self._end)
-                self._target.complete_part(self._directory, self._part,
-                                           self._number, self.entry,
-                                           self._parent)
-                is_complete = True
+                self._target.name_part(self._directory, self._part,
+                                       self.entry)
+                is_there = True
         finally:
-            os.close(self._number)
             try:
-                if not is_complete:
+                if not is_there:
                     self._remove_part()
             finally:
-                self._target.settle_file(self.entry, self._parent,
-                                         is_complete)
+                self._target.settle_file(self.entry, self._parent, is_there)
+
+    def _close(self, complete: bool) -> None:
+        """Before it gets its name: NFS says only here that it had no room."""
+        try:
+            if complete:
+                if self._has_hole_at_end:
+                    os.ftruncate(self._number, self._end)
+                self._target.complete_part(self._number, self.entry,
+                                           self._parent)
+        finally:
+            os.close(self._number)
 
     def _remove_part(self) -> None:
         # Somebody else may have removed it; that is no news.

@@ -64,6 +64,7 @@ class TreeTarget:
     :param overwrite: restore into what is there already.
     :param numeric_owner: see ``MetadataSetter``.
     :raises TreeNotEmpty: something is there, and is not to be overwritten.
+    :raises InvalidTree: it cannot be seen whether something is.
     """
 
     def __init__(self, root: str | bytes, report: Callable[[bytes, str], None],
@@ -340,10 +341,14 @@ class TreeTarget:
         return directory, part, os.open(part, _OPEN_NEW, 0o600,
                                         dir_fd=directory.number)
 
-    def complete_part(self, directory: Handle, part: bytes, number: int,
-                      entry: Entry, parent: UnfinishedDirectory) -> None:
-        """For ``FileWriter``: give a file its metadata and its name."""
+    def complete_part(self, number: int, entry: Entry,
+                      parent: UnfinishedDirectory) -> None:
+        """For ``FileWriter``: give a file its metadata."""
         self._metadata.apply(number, entry, parent.inherits)
+
+    def name_part(self, directory: Handle, part: bytes,
+                  entry: Entry) -> None:
+        """For ``FileWriter``: give a file its name."""
         name = entry.path.rpartition(b'/')[2] or self._name_of_root
         try:
             os.rename(part, name, src_dir_fd=directory.number,
@@ -367,13 +372,19 @@ def _is_below(path: bytes, above: bytes) -> bool:
 
 
 def _is_something(path: bytes) -> bool:
-    """Whether there is anything at a path but an empty directory."""
+    """Whether there is anything at a path but an empty directory.
+
+    :raises InvalidTree: that cannot be seen.
+    """
     try:
         return bool(os.listdir(path))
     except FileNotFoundError:
         return os.path.islink(path)
     except NotADirectoryError:
         return True
+    except OSError as exc:
+        raise errors.InvalidTree(path=os.fsdecode(path),
+                                 reason=reason_of(exc)) from exc
 
 
 def _shown(path: bytes) -> str:

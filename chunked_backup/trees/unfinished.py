@@ -12,6 +12,7 @@
 
 """What a restore still waits for."""
 
+import errno
 import os
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from chunked_backup.trees.directories import Handle
 from chunked_backup.trees.entry import Entry
 
 _DEFAULT_ACL = 'system.posix_acl_default'
+_NO_ACL = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class UnfinishedDirectory:
@@ -28,7 +30,7 @@ class UnfinishedDirectory:
     :ivar entry: what it is to be; None leaves it as it is.
     :ivar pending: how many things in it, or the walk itself, are to come.
     :ivar identity: device and inode; None if it could not be made.
-    :ivar inherits: whether what is made in it gets an ACL from it.
+    :ivar inherits: whether what is made in it may get an ACL from it.
     :ivar is_used: whether it may have extended attributes already.
     """
 
@@ -53,7 +55,7 @@ class UnfinishedDirectory:
         """
         self.identity = identity(os.stat(directory.number))
         self.is_used = is_used
-        self.inherits = is_used and _has_default_acl(directory)
+        self.inherits = is_used and _may_have_default_acl(directory)
         return self.identity[0]
 
 
@@ -110,8 +112,8 @@ def identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _has_default_acl(directory: Handle) -> bool:
+def _may_have_default_acl(directory: Handle) -> bool:
     try:
         return bool(os.getxattr(directory.number, _DEFAULT_ACL))
-    except OSError:  # there is none, or there cannot be any
-        return False
+    except OSError as exc:
+        return exc.errno not in _NO_ACL

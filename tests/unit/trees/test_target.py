@@ -119,6 +119,16 @@ def test_what_is_there_is_not_overwritten_unasked(root, report, make):
     assert os.lstat(root) == before
 
 
+def test_a_root_that_cannot_be_listed_is_no_tree(root, report, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    monkeypatch.setattr(os, 'listdir', fail)
+    root.mkdir()
+
+    with pytest.raises(errors.InvalidTree, match='Input/output error'):
+        TreeTarget(root, report)
+
+
 def test_a_symlink_to_the_root_is_followed(root, tmp_path, report):
     root.mkdir()
     (tmp_path / 'link').symlink_to('target')
@@ -468,6 +478,22 @@ def test_the_zoo_in_a_place_with_an_acl_of_its_own(tmp_path):
 # Files
 
 
+def test_nothing_inherits_an_acl_that_cannot_be_read(root, report, reported,
+                                                     monkeypatch):
+    root.mkdir()
+    os.setxattr(root, 'system.posix_acl_default', zoo.DEFAULT_ACL)
+    tree = TreeTarget(root, report, overwrite=True)
+    with monkeypatch.context() as patch:
+        def fail(*arguments):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        patch.setattr(os, 'getxattr', fail)
+        tree.add(ROOT)
+    restore(tree, entry(b'file', 'f'))
+
+    assert os.listxattr(root / 'file') == []
+    assert reported == []
+
+
 def test_a_file_has_its_name_when_it_is_complete(root, report):
     tree = TreeTarget(root, report)
     tree.add(ROOT)
@@ -553,15 +579,19 @@ def test_a_part_that_somebody_removes_is_an_error_of_its_own(root, report,
     assert root.stat().st_mtime_ns == TIME_NS
 
 
-@pytest.mark.parametrize('call', ['open', 'pwrite', 'ftruncate', 'rename'])
+@pytest.mark.parametrize('call', ['open', 'pwrite', 'ftruncate', 'close',
+                                  'rename'])
 def test_a_device_that_fails_leaves_no_part(root, report, reported,
                                             monkeypatch, call):
+    close = os.close
     tree = TreeTarget(root, report)
     tree.add(ROOT)
     tree.add(entry(b'a', 'd'))
     before = len(os.listdir('/proc/self/fd'))
     with monkeypatch.context() as patch:
         def fail(*arguments, **keywords):
+            if call == 'close':  # done, whatever it says
+                close(*arguments)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         patch.setattr(targets.os, call, fail)
         with pytest.raises(OSError, match='No space'):
