@@ -12,7 +12,9 @@
 
 """A disk that fails, below a real file system and as a volume."""
 
+import gc
 import random
+import shutil
 
 import pytest
 
@@ -22,6 +24,7 @@ from tests import support
 from tests.reliability import bad_disk
 from tests.reliability import faults
 from tests.reliability import stories
+from tests.reliability.test_tree_targets import Tree
 
 SIZE_BYTES = 64 << 20
 WINDOW_BYTES = 4 << 20
@@ -116,18 +119,23 @@ def test_what_cannot_be_written_to_a_repository(disk, story, ledger):
     assert counted.points > 5
 
 
+def fill(filler, free_bytes):
+    """Leave so much room."""
+    with open(filler, 'wb', buffering=0) as file:
+        try:
+            while file.write(bytes(1 << 16)):
+                pass
+        except OSError:
+            pass
+        size_bytes = filler.stat().st_size
+        file.truncate(max(0, size_bytes - free_bytes))
+
+
 def test_a_file_system_that_is_full(disk, story, ledger):
     counted = ledger('full file system' + story.suffix)
     filler = disk.mount / 'filler'
     for free_bytes in range(0, 120 << 10, 12 << 10):
-        with open(filler, 'wb', buffering=0) as file:
-            try:
-                while file.write(bytes(1 << 16)):
-                    pass
-            except OSError:
-                pass
-            size_bytes = filler.stat().st_size
-            file.truncate(max(0, size_bytes - free_bytes))
+        fill(filler, free_bytes)
         for verb in ('backup', 'incremental'):
             operation = story.operation(verb)
             error = outcome(operation)
@@ -147,6 +155,58 @@ def test_a_file_system_that_is_full(disk, story, ledger):
     operation = story.operation('backup')
     assert outcome(operation) is None
     counted.silent += operation.problems()
+
+
+@pytest.fixture
+def tree(disk, tmp_path):
+    """A tree that is restored to the disk."""
+    disk.format()
+    tree = Tree(tmp_path, large_files=12)
+    tree.target = disk.mount / 'target'
+    yield tree
+    gc.collect()  # what a restore has left open would keep the disk busy
+
+
+def test_a_tree_to_a_disk_that_cannot_be_written(disk, tree, ledger):
+    """Wherever it would be: what was said to be done is on the disk."""
+    counted = ledger(CLASS + ', trees')
+    for start in [None, *range(0, SIZE_BYTES, WINDOW_BYTES)]:
+        before = disk.failed()[1]
+        if start is None:
+            disk.fail(writes=True)
+        else:
+            disk.fail(writes=True, start=start, end=start + WINDOW_BYTES)
+        error = tree.attempt()
+        disk.repair()
+        if disk.failed()[1] > before:
+            counted.point()
+            # What was written may be lost, once that was said.
+            if error is not errors.TreeTargetFailed:
+                counted.silent += [f'from {start}: {problem}'
+                                   for problem in tree.problems(error)]
+        shutil.rmtree(tree.target, ignore_errors=True)
+        counted.silent += tree.problems_again()
+        shutil.rmtree(tree.target)
+    assert counted.points > 5
+
+
+def test_a_tree_to_a_file_system_that_is_full(disk, tree, ledger):
+    counted = ledger('full file system, trees')
+    filler = disk.mount / 'filler'
+    for free_bytes in range(0, 12 << 20, 2 << 20):
+        fill(filler, free_bytes)
+        error = tree.attempt()
+        counted.point()
+        where = f'{free_bytes} free'
+        if error is not errors.TreeTargetFailed:
+            counted.silent.append(f'{where}: {error}')
+        counted.silent += [f'{where}: {problem}'
+                           for problem in tree.half_done()]
+        counted.left += [f'{where}: {part}' for part in tree.parts()]
+        filler.unlink()
+        counted.silent += [f'{where}, again: {problem}'
+                           for problem in tree.problems_again()]
+        shutil.rmtree(tree.target)
 
 
 def test_a_volume_with_bad_sectors(disk, tmp_path, ledger):

@@ -14,6 +14,7 @@
 """Devices and file systems that fail or do half of what they are asked."""
 
 import errno
+import fcntl
 import os
 
 import pytest
@@ -30,30 +31,44 @@ CODES = ('ENOSPC', 'EIO', 'EDQUOT', 'EROFS')
 class Calls:
     """Has one call of some functions of ``os`` fail, or be short.
 
+    Of ``close`` only what was written counts; it is closed when it fails.
+
     :param number: which call, from 0; with ``SHORT`` all are short.
+    :param lasting: all further calls fail, too.
     """
 
     SHORT = 'short'
 
-    def __init__(self, monkeypatch, names, code, number):
+    def __init__(self, monkeypatch, names, code, number, lasting=False):
         self.calls = 0
         self.fired = 0
+        self._code = code
+        self._number = number
+        self._lasting = lasting
         for name in names:
-            monkeypatch.setattr(os, name, self._made(
-                name, getattr(os, name), code, number))
+            monkeypatch.setattr(os, name, self.made(name, getattr(os, name)))
 
-    def _made(self, name, call, code, number):
+    def made(self, name, call):
+        """What stands for a function."""
         def made(*arguments, **keywords):
+            if name == 'close' and not _is_written(*arguments):
+                return call(*arguments)
             mine, self.calls = self.calls, self.calls + 1
-            if code == self.SHORT:
+            if self._code == self.SHORT:
                 self.fired += 1
                 return _short(name, call, *arguments, **keywords)
-            if mine == number:
+            if mine == self._number or self._lasting and self.fired:
                 self.fired += 1
-                raise OSError(getattr(errno, code), os.strerror(
-                    getattr(errno, code)))
+                if name == 'close':
+                    call(*arguments)
+                number = getattr(errno, self._code)
+                raise OSError(number, os.strerror(number))
             return call(*arguments, **keywords)
         return made
+
+
+def _is_written(descriptor):
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
 
 
 def _short(name, call, *arguments, **keywords):
