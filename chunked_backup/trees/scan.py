@@ -72,7 +72,8 @@ class TreeScanner:
         'hard' has each name of a file be a file of its own, 'all' both, None
         neither. A symlink that leads nowhere or to a directory above it
         stays one.
-    :raises InvalidTree: there is nothing to read at ``root``.
+    :raises InvalidTree: there is nothing to read at ``root``; also while it is
+        iterated.
     """
 
     def __init__(self, root: str | bytes, report: Report,
@@ -83,10 +84,11 @@ class TreeScanner:
             raise errors.InvalidInput(
                 reason=f'symlinks can be dereferenced soft, hard or all, not '
                        f'{dereference}')
+        self._name = os.fsdecode(root)
         try:
             self._root = directories.open_root(root)
         except OSError as exc:
-            raise errors.InvalidTree(path=os.fsdecode(root),
+            raise errors.InvalidTree(path=self._name,
                                      reason=reason_of(exc)) from exc
         self._report = report
         self._excludes = patterns.Excludes(excludes)
@@ -172,6 +174,9 @@ class TreeScanner:
                 names = [each.name.encode(_ENCODING, _ENCODING_ERRORS)
                          for each in found]
         except OSError as exc:
+            if not path:  # it would pass for an empty tree
+                raise errors.InvalidTree(path=self._name,
+                                         reason=reason_of(exc)) from exc
             self._report(path, reason_of(exc))
             return []
         names.sort(reverse=True)

@@ -433,14 +433,14 @@ def test_what_may_not_be_read_is_reported(open_path, as_nobody, report,
     assert reported == [(b'closed', os.strerror(errno.EACCES))]
 
 
-def test_a_root_that_may_not_be_read_is_reported(open_path, as_nobody, report,
-                                                 reported):
+def test_a_root_that_may_not_be_read_is_no_empty_tree(open_path, as_nobody,
+                                                      report):
     (open_path / 'root').mkdir()
     (open_path / 'root').chmod(0o700)
     with as_nobody():
-        assert paths(open_path / 'root', report) == [b'']
-
-    assert reported == [(b'', os.strerror(errno.EACCES))]
+        with pytest.raises(errors.InvalidTree, match=(
+                f'/root cannot be used: {os.strerror(errno.EACCES)}')):
+            paths(open_path / 'root', report)
 
 
 def failing(monkeypatch, name, code, when=lambda path: True):
