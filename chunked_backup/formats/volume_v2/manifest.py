@@ -49,6 +49,7 @@ import base64
 import binascii
 import bisect
 import hashlib
+import itertools
 import json
 import re
 import struct
@@ -98,7 +99,8 @@ class ObjectList:
         self._numbers = array.array('I')
         self._compressions = bytearray()
         self._digests = bytearray()
-        self._objects = array.array('I')
+        self._object_count = 0
+        self._last_object: int | None = None
         self._object_bytes = 0
 
     def append(self, pack: StoredPack) -> None:
@@ -117,9 +119,9 @@ class ObjectList:
                 and self._offsets[-1] + self._lengths[-1] == offset):
             self._lengths[-1] += length
             return
-        if compression and (not self._objects
-                            or self._objects[-1] != number):
-            self._objects.append(number)
+        if compression and number != self._last_object:
+            self._object_count += 1
+            self._last_object = number
             self._object_bytes = 0
         self._offsets.append(offset)
         self._lengths.append(length)
@@ -131,15 +133,16 @@ class ObjectList:
         self._object_bytes += stored_bytes
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return self._object_count
 
     def __iter__(self) -> Iterator[PackedExtent]:
         return map(self._extent, range(len(self._offsets)))
 
     def names(self) -> Iterator[str]:
         """The name of each stored object."""
+        stored = itertools.compress(self._numbers, self._compressions)
         return (names.data_object(self._prefix, number)
-                for number in self._objects)
+                for number, _ in itertools.groupby(stored))
 
     def sorted(self) -> Iterator[PackedExtent]:
         """By offset."""
