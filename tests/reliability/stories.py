@@ -45,7 +45,8 @@ BLOCK, CHUNK = support.BLOCK, support.CHUNK
 _TARGET_BYTES = 20000
 
 _RECORD = 'chunked_backup_record_'
-_TREE_RECORD = 'chunked_backup_tree_'
+#: What the records of trees are called.
+TREE_RECORD = 'chunked_backup_tree_'
 
 
 class Story:
@@ -384,7 +385,7 @@ class TreeStory(Story):
         return compare.differences(expected, target)
 
     def belongs_to(self, backup, name):
-        return (name == _TREE_RECORD + backup.id
+        return (name == TREE_RECORD + backup.id
                 or self.names.belongs_to(backup.prefix, name))
 
     def do_restore(self, service):

@@ -39,25 +39,41 @@ def test_a_fault_at_every_call(repository, what, name, kind, tmp_path, conf,
     for number in stories.turns(what, scale, step):
         operation = story.operation(name)
         made = faults.Faults(kind, number)
-        failed = False
-        try:
-            operation.run(story.service(made))
-        except errors.ChunkedBackupError:
-            failed = True
-        if not made.fired:
+        if not endure(
+                operation, lambda: operation.run(story.service(made)), made,
+                counted, f'{name}, {kind} at call {number}',
+                kind in (*faults.TRANSIENT, 'slow')):
             break
-        counted.point()
-        where = f'{name}, {kind} at call {number}'
-        if kind in (*faults.TRANSIENT, 'slow') and failed:
-            counted.silent.append(f'{where}: was not tried again')
-        if failed:
-            check_failed(story, operation, counted, where)
-            operation.run(story.service())
-        counted.left += [f'{where}: {left}' for left in story.collect()]
-        counted.silent += [f'{where}: {problem}'
-                           for problem in operation.problems()]
         story.repository.put_back(saved)
     assert number > 5
+
+
+def endure(operation, run, fault, counted, where, is_transient):
+    """Have an operation meet a fault, and see what becomes of it.
+
+    :param run: runs it where there is the fault.
+    :param is_transient: whether another try within it gets over the fault.
+    :returns: whether it has met it.
+    """
+    story = operation.story
+    failed = False
+    try:
+        run()
+    except errors.ChunkedBackupError:
+        failed = True
+    if not fault.fired:
+        assert not failed
+        return False
+    counted.point()
+    if failed and is_transient:
+        counted.silent.append(f'{where}: was not tried again')
+    if failed:
+        check_failed(story, operation, counted, where)
+        operation.run(story.service())
+    counted.left += [f'{where}: {left}' for left in story.collect()]
+    counted.silent += [f'{where}: {problem}'
+                       for problem in operation.problems()]
+    return True
 
 
 def check_failed(story, operation, counted, where):

@@ -19,6 +19,7 @@ from typing import Any
 from chunked_backup.drivers.s3 import S3BackupDriver
 from chunked_backup.drivers.swift import SwiftBackupDriver
 from tests import support
+from tests.reliability import stories
 
 #: Each interface and each server that has it.
 COMBINATIONS = ('s3-on-ceph', 's3-on-swift', 'swift-on-swift',
@@ -48,6 +49,34 @@ class Store:
         return make(self.server, url, **{
             'container': self.container,
             'ca_cert_file': self.server.ca_cert_file, **options})
+
+
+class Repository:
+    """A real store in the place of ``reliability.faults.Repository``."""
+
+    def __init__(self, driver):
+        self._driver = driver
+        self._container = driver.backup_default_container
+
+    def driver(self, made=None):
+        return self._driver
+
+    def files(self):
+        return {(self._container, name) for name
+                in self._driver.get_container_entries(self._container, '')}
+
+    def save(self):
+        return {name: get(self._driver, container, name)
+                for container, name in self.files()}
+
+    def put_back(self, saved):
+        """Of what is there, records alone are written again."""
+        names = {name for _, name in self.files()}
+        self._driver.delete_objects(self._container,
+                                    sorted(names - saved.keys()))
+        for name, data in saved.items():
+            if name not in names or name.startswith(stories.TREE_RECORD):
+                put(self._driver, self._container, name, data)
 
 
 def s3_driver(server, url=None, container='volumebackups', **options):

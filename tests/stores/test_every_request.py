@@ -26,6 +26,9 @@ from chunked_backup.hosts.standalone import writer
 from chunked_backup.hosts.standalone.service import VolumeService
 from chunked_backup.model import Status
 from tests import support
+from tests.reliability import stories
+from tests.reliability.test_store_faults import endure
+from tests.stores import stores
 
 #: A fault, and whether another try gets over it.
 FAULTS = {'lose_answer': ({}, True),
@@ -33,9 +36,17 @@ FAULTS = {'lose_answer': ({}, True),
 #: Each so many requests one fails, in turn by one fault and by the other. All
 #: requests, each by both, take twenty minutes.
 STEP = int(os.environ.get('CHUNKED_BACKUP_REQUEST_STEP', 18))
+STORES = ['s3-on-ceph', 'swift-on-swift']
+#: What is done to trees: in CI what writes or restores, each on one of the
+#: stores.
+TREE_CASES = list(itertools.product(STORES, stories.TreeStory.operations))
+if STEP > 1:
+    TREE_CASES = list(zip(itertools.cycle(STORES), (
+        'backup', 'incremental', 'restore', 'delete', 'prune', 'gc',
+        'rebuild')))
 
 
-@pytest.fixture(params=['s3-on-ceph', 'swift-on-swift'])
+@pytest.fixture(params=STORES)
 def store(request):
     from tests.stores import conftest
     return conftest._combination(request)
@@ -152,6 +163,37 @@ def test_a_fault_at_any_request(story, tmp_path, operation, ledger):
             service.driver.backup_default_container, ''))
         assert all(kept.id in name for name in names), names
         proxy.clear()
+    assert number > 3
+
+
+# Trees.
+
+@pytest.mark.parametrize(('store', 'name'), TREE_CASES, indirect=['store'])
+def test_a_fault_at_any_request_for_a_tree(faulty, tmp_path, name, ledger,
+                                           no_writer_is_alive):
+    support.override('chunked_backup', retry_wait_s=0.0, executor='serial')
+    driver, proxy, _ = faulty
+    repository = stores.Repository(driver)
+    story = stories.TreeStory(repository, tmp_path)
+    counted = ledger('store fault, Swift and S3, trees')
+    story.operation(name).prepare()
+    saved = repository.save()
+    for number, fault in points():
+        values, is_transient = FAULTS[fault]
+        operation = story.operation(name)
+        proxy.clear()
+        rule = proxy.inject(fault, skip=number, times=1, **values)
+
+        def run():
+            try:
+                operation.run(story.service())
+            finally:
+                proxy.clear()
+
+        if not endure(operation, run, rule, counted,
+                      f'{name}, {fault} of {number}', is_transient):
+            break
+        repository.put_back(saved)
     assert number > 3
 
 

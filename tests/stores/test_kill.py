@@ -10,14 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""kill -9 to the command that backs up to a real server, and again while it
-goes on, until it is done.
+"""kill -9 to the command that backs up to a real server, of a volume again
+while it goes on, until it is done; and to the one that deletes trees.
 
 It is killed as some request goes by a proxy: what the server has of that, and
 of those beside it, is as it happens.
 """
 
 import functools
+import itertools
 import json
 import os
 import random
@@ -35,6 +36,8 @@ from chunked_backup.hosts.standalone.service import VolumeService
 from chunked_backup.model import Status
 from tests import support
 from tests.ledger import IS_LONG
+from tests.reliability import stories
+from tests.reliability.test_kill import check
 from tests.stores import stores
 from tests.stores.servers import base
 
@@ -58,12 +61,21 @@ if IS_LONG:
             ('s3-on-ceph', _SMALL), ('s3-on-swift', _SMALL),
             ('s3-on-ceph', _PARTS), ('s3-on-swift', _PARTS),
             ('swift-on-swift', _SMALL), ('swift-on-small_swift', _SEGMENTS))]
+#: Which commands on trees are killed over which store: in the long run all
+#: over both.
+_TREE_COMMANDS = [('s3-on-ceph', 'backup'), ('swift-on-swift', 'incremental'),
+                  ('s3-on-ceph', 'prune'), ('swift-on-swift', 'delete')]
+if IS_LONG:
+    _TREE_COMMANDS = list(itertools.product(
+        ('s3-on-ceph', 's3-on-swift', 'swift-on-swift'),
+        ('backup', 'incremental', 'prune', 'delete')))
 
 
 class Program:
     """``chunked-backup`` over a store, in processes of its own."""
 
     def __init__(self, store, proxy, directory, version, **options):
+        self._proxy = proxy
         driver = store.driver(url=proxy.url, **options)
         self._said = directory / 'said'
         self._config = directory / 'conf'
@@ -95,6 +107,27 @@ class Program:
         _, status = os.waitpid(self.start(*words, '-f', 'json'), 0)
         assert os.waitstatus_to_exitcode(status) == 0
         return json.loads(self._said.read_text())
+
+    def kill(self, rng, number, *words):
+        """Run it and kill it as it makes that request; whether it has come to
+        its end before."""
+        self._proxy.clear()
+        rule = self._proxy.inject('delay', skip=number, times=1)
+        child = self.start(*words)
+        ended = 0
+        while not rule.fired and not ended:
+            time.sleep(0.001)
+            ended, status = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            time.sleep(rng.uniform(0, _LONGEST_WAIT_S))
+            os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+        # What was on its way arrives, or never does.
+        base.until(lambda: not self._proxy.pending)
+        if os.WIFSIGNALED(status):
+            return False
+        assert os.WEXITSTATUS(status) == 0
+        return True
 
 
 class Story:
@@ -149,25 +182,7 @@ class Story:
             container)[2] for request in self._proxy.seen(_DATA_OBJECT)}
 
     def kill(self, number, *words):
-        """Run the command and kill it as it makes that request; whether it
-        has come to its end before."""
-        self._proxy.clear()
-        rule = self._proxy.inject('delay', skip=number, times=1)
-        child = self.program.start(*words)
-        ended = 0
-        while not rule.fired and not ended:
-            time.sleep(0.001)
-            ended, status = os.waitpid(child, os.WNOHANG)
-        if not ended:
-            time.sleep(self.rng.uniform(0, _LONGEST_WAIT_S))
-            os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-        # What was on its way arrives, or never does.
-        base.until(lambda: not self._proxy.pending)
-        if os.WIFSIGNALED(status):
-            return False
-        assert os.WEXITSTATUS(status) == 0
-        return True
+        return self.program.kill(self.rng, number, *words)
 
     def words(self, incremental):
         return ['volume', 'backup', self.volume,
@@ -293,3 +308,35 @@ def killed_and_swept(story, counted):
     counted.left += story.stored() - story.names
     counted.left += story.driver.get_unfinished(
         story.driver.backup_default_container)
+
+
+def tree_words(story, name):
+    """The command that does an operation on a tree."""
+    backup = ['tree', 'backup', story.tree, '--name', 'a tree',
+              '--block-size', support.BLOCK]
+    return {'backup': backup, 'incremental': [*backup, '--incremental'],
+            'prune': ['tree', 'prune', '--keep-last', 1, '--yes'],
+            'delete': ['tree', 'delete', story.child]}[name]
+
+
+@pytest.mark.parametrize(('store', 'name'), _TREE_COMMANDS, indirect=['store'])
+def test_a_command_on_a_tree_is_killed(store, name, fault_proxy, tmp_path,
+                                       ledger, scale):
+    support.override(retry_wait_s=0.0)
+    counted = ledger(_CLASS + ', trees')
+    proxy = fault_proxy(store.server.url)
+    program = Program(store, proxy, tmp_path, '2.0.0')
+    repository = stores.Repository(store.driver())
+    story = stories.TreeStory(repository, tmp_path)
+    words = tree_words(story, name)
+    saved = repository.save()
+    rng = random.Random(name)
+    proxy.clear()
+    assert program.kill(rng, _NEVER, *words)
+    requests = len(proxy.requests)
+    while counted.points < scale(1, 50):
+        repository.put_back(saved)
+        if not program.kill(rng, rng.randrange(requests), *words):
+            counted.point()
+            check(story, story.operation(name), counted,
+                  f'{name}, kill {counted.points}')
