@@ -61,6 +61,11 @@ that no secret can slip in. ``exit_code`` is what the command returns.
 """
 
 
+# Where in the store an error is.
+_CONTAINER = ' (container %(container)s)'
+_PLACE = ' (container %(container)s, object %(object_name)s)'
+
+
 class ChunkedBackupError(Exception):
     """The base of the tree.
 
@@ -284,17 +289,19 @@ class DriverError(ChunkedBackupError):
     """The store failed.
 
     But for ``TransientDriverError`` another try would change nothing.
-    ``object_name`` is None where it is about a container as a whole.
+    ``object_name`` is None where it is about a container as a whole, and
+    ``container``, too, where it is about none.
     """
 
-    template = ('the store failed (container %(container)s, object '
-                '%(object_name)s): %(reason)s')
+    template = f'the store failed{_PLACE}: %(reason)s'
     exit_code = 6
 
     def _message(self) -> str:
         template = self.template
-        if self.fields.get('object_name', '') is None:
-            template = template.replace(', object %(object_name)s', '')
+        if self.fields.get('container', '') is None:
+            template = template.replace(_PLACE, '')
+        elif self.fields.get('object_name', '') is None:
+            template = template.replace(_PLACE, _CONTAINER)
         return template % self.fields
 
 
@@ -327,22 +334,19 @@ class RepositoryNotFound(DriverError):
 class AccessDenied(DriverError):
     """The credentials are wrong, or do not allow it."""
 
-    template = ('the store refuses access (container %(container)s, object '
-                '%(object_name)s): %(reason)s')
+    template = f'the store refuses access{_PLACE}: %(reason)s'
 
 
 class OutOfSpace(DriverError):
     """The store is full, or over a quota."""
 
-    template = ('the store is full or over its quota (container '
-                '%(container)s, object %(object_name)s): %(reason)s')
+    template = f'the store is full or over its quota{_PLACE}: %(reason)s'
 
 
 class TransientDriverError(DriverError):
     """The store failed for now: the only kind that is worth a retry."""
 
-    template = ('the store failed for now (container %(container)s, object '
-                '%(object_name)s): %(reason)s')
+    template = f'the store failed for now{_PLACE}: %(reason)s'
 
 
 class Stalled(DriverError):

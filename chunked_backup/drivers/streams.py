@@ -67,8 +67,8 @@ class _Writer:
         except OSError as exc:
             raise errors.DriverError(
                 container=None, object_name=None,
-                reason='it cannot be kept in the temporary directory on its '
-                       f'way: {reason_of(exc)}') from exc
+                reason='an object cannot be kept in the temporary directory '
+                       f'on its way: {reason_of(exc)}') from exc
         self.md5.update(view)
         self.length += len(view)
         return len(view)

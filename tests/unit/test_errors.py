@@ -54,6 +54,11 @@ def test_a_message_about_a_container_names_no_object():
     assert str(raised) == 'the store refuses access (container c): r'
 
 
+def test_a_message_about_neither_names_neither():
+    raised = errors.DriverError(container=None, object_name=None, reason='r')
+    assert str(raised) == 'the store failed: r'
+
+
 def test_full_backup_required_says_what_to_do():
     raised = errors.FullBackupRequired(volume_id='v', reason='r')
     assert 'do a full backup' in str(raised)
