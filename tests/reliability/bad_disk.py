@@ -100,10 +100,23 @@ class BadDisk:
             self.device = _run('losetup', '--find', '--show',
                                self._point / _NAME).strip()
             stack.callback(_run, 'losetup', '--detach', self.device)
+            self._limit_requests(stack)
             stack.callback(self.unmount)
             stack.callback(self.heal)
             self._cleanup = stack.pop_all()
         return self
+
+    def _limit_requests(self, stack):
+        """Have each request of the device be one write of the file.
+
+        Of a longer one, the kernel tells the loop device how much it has
+        written before a write failed, and that takes it for all (Linux
+        6.18).
+        """
+        limit = pathlib.Path('/sys/block', os.path.basename(self.device),
+                             'queue', 'max_sectors_kb')
+        stack.callback(limit.write_text, limit.read_text())
+        limit.write_text(str(_LARGEST_WRITE >> 10))
 
     def __exit__(self, *_):
         self._cleanup.close()
