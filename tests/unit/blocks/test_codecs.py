@@ -14,6 +14,7 @@ import bz2
 import io
 import random
 import zlib
+from concurrent import futures
 
 import pytest
 import zstandard
@@ -71,6 +72,26 @@ def test_an_object_is_decoded_in_one_call(spelling):
         for damaged in (stored[:-1], stored + b'x', b'x' + stored):
             with pytest.raises(codecs.DecodeError):
                 codecs.decompress(spelling, damaged, len(BLOCKS))
+
+
+@pytest.mark.parametrize('spelling', STREAMS)
+def test_what_a_piece_becomes_is_its_own_matter(spelling):
+    """Not of what was compressed before, nor of what is beside it: who
+    resumes a backup compares what is stored with what would be."""
+    rng = random.Random(1)
+    words = [rng.randbytes(rng.randrange(2, 9)) for _ in range(500)]
+    pieces = [b''.join(rng.choices(words, k=rng.randrange(20_000)))
+              for _ in range(30)]
+
+    def compress_all(order):
+        random.Random(order).shuffle(shuffled := list(enumerate(pieces)))
+        return {number: codecs.compress(spelling, piece)
+                for number, piece in shuffled}
+
+    expected = compress_all(0)
+    with futures.ThreadPoolExecutor(4) as threads:
+        assert all(found == expected
+                   for found in threads.map(compress_all, range(1, 9)))
 
 
 def test_what_is_worth_compressing():
