@@ -10,23 +10,30 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The picture of the architecture is the one that the code would give."""
+"""The pictures are those that the code and the documents would give."""
 
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from tests import test_layering as rule
 
 ROOT = pathlib.Path(__file__).parents[1]
+#: What each shows, and so has as a text.
+PICTURES = {'draw-architecture': ('layers.svg', rule.MAY_IMPORT),
+            'draw-benchmarks': ('peers.svg', ('full-zlib', 'distant, full'))}
 
 
-def test_the_picture_is_up_to_date():
+@pytest.mark.parametrize('tool', PICTURES)
+def test_a_picture_is_up_to_date(tool):
     drawn = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'draw-architecture'], text=True,
+        [sys.executable, ROOT / 'tools' / tool], text=True,
         capture_output=True, check=True).stdout
+    file, shown = PICTURES[tool]
 
-    assert (ROOT / 'doc' / 'source' / 'layers.svg').read_text() == drawn, (
-        'run tools/draw-architecture > doc/source/layers.svg')
-    for part in rule.MAY_IMPORT:
-        assert f'>{part}</text>' in drawn
+    assert (ROOT / 'doc' / 'source' / file).read_text() == drawn, (
+        f'run tools/{tool} > doc/source/{file}')
+    for text in shown:
+        assert f'>{text}</text>' in drawn
