@@ -244,10 +244,10 @@ def story(store, version, chunk_bytes, fault_proxy, tmp_path, monkeypatch):
                          indirect=['store'])
 def test_killed_again_and_again_and_resumed(story, ledger, scale):
     counted = ledger(_CLASS)
-    points = scale(3, 100)
+    points = scale(3, 30)
     while counted.points < points:
         resume_until_done(story, counted, points)
-    for _ in range(scale(1, 10)):
+    for _ in range(scale(1, 3)):
         killed_and_swept(story, counted)
 
 
@@ -334,7 +334,7 @@ def test_a_command_on_a_tree_is_killed(store, name, fault_proxy, tmp_path,
     proxy.clear()
     assert program.kill(rng, _NEVER, *words)
     requests = len(proxy.requests)
-    while counted.points < scale(1, 50):
+    while counted.points < scale(1, 20):
         repository.put_back(saved)
         if not program.kill(rng, rng.randrange(requests), *words):
             counted.point()
