@@ -112,7 +112,7 @@ def test_an_answer_before_the_whole_body_is_heard(faulty):
 
 def test_a_server_that_hangs_is_a_transient_error(prepared, operation):
     _, proxy, store = prepared
-    driver = store.driver(url=proxy.url, timeout_s=0.3)
+    driver = store.driver(url=proxy.url, timeout_s=1)
     list(driver.get_container_entries(store.container, ''))  # signs in
     driver.delete_objects(store.container, [])
     proxy.inject('hang')

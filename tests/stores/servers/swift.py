@@ -40,11 +40,14 @@ for name, port in zip(('account', 'container', 'object', 'object-1'), ports):
 '''
 
 # Limits are read from /etc/swift and nowhere else, as long as nobody says
-# otherwise before the servers are imported. What a proxy knows of containers
+# otherwise before the servers are imported. The Swift of Debian 12 calls what
+# Python 3.12 has no more. What a proxy knows of containers
 # it keeps in memcached, and asks for with every request where there is none:
 # a dictionary does the same for one process.
 _LAUNCHER = '''
-import json, sys, time
+import configparser, json, sys, time
+if not hasattr(configparser.RawConfigParser, 'readfp'):
+    configparser.RawConfigParser.readfp = configparser.RawConfigParser.read_file
 class Cache:
     def __init__(self):
         self._values = {}
