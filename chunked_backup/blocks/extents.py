@@ -55,11 +55,29 @@ def longest_extent_bytes(total_bytes: int, chunk_size_bytes: int,
     return min(chunk_size_bytes, max(share, block_size_bytes))
 
 
-def longest_pack_bytes(chunk_size_bytes: int, block_size_bytes: int) -> int:
-    """How much of a volume an object of an incremental is to hold at most:
-    few changes, too, are shared out among several workers."""
+def short_pack_bytes(chunk_size_bytes: int, block_size_bytes: int) -> int:
+    """How much of a volume a short object is to hold at most.
+
+    All of an incremental are short: few changes, too, are shared out among
+    several workers.
+    """
     share = _PACK_BYTES - _PACK_BYTES % block_size_bytes
     return min(chunk_size_bytes, max(share, block_size_bytes))
+
+
+def last_pack_bytes(left_bytes: int, chunk_size_bytes: int,
+                    block_size_bytes: int, parallelism: int) -> int:
+    """How much of a volume an object of a full backup is to hold at most, so
+    that the workers come to the end at about the same time.
+
+    By then objects are short. The last quarter of a second of 1.8 s for 1 GiB
+    was one worker's alone without that.
+
+    :param left_bytes: of the volume, from where the object begins.
+    """
+    share = left_bytes // parallelism
+    share -= share % block_size_bytes
+    return max(share, short_pack_bytes(chunk_size_bytes, block_size_bytes))
 
 
 def plan_extents(regions: Iterable[Region], maximum_bytes: int,
@@ -95,20 +113,20 @@ def plan_extents(regions: Iterable[Region], maximum_bytes: int,
         yield from _split(pending, maximum_bytes)
 
 
-def plan_packs(regions: Iterable[Region], pack_bytes: Callable[[int], int],
-               extent_bytes: int,
+def plan_packs(regions: Iterable[Region],
+               pack_bytes: Callable[[int, int], int], extent_bytes: int,
                block_size_bytes: int) -> Iterator[list[Extent]]:
     """Turn regions into extents, some of them together in one object.
 
     :param regions: sorted, not overlapping, starting on block boundaries.
     :param pack_bytes: gives what an object holds at most, from how much those
-        before it hold; zeros are never counted.
+        before it hold, and where it begins; zeros are never counted.
     :param extent_bytes: no extent is longer, unless it is zeros; whole
         blocks, and no more than any ``pack_bytes``.
     """
     pack: list[Extent] = []
     size = before = 0
-    longest = pack_bytes(before)
+    longest = pack_bytes(0, 0)
     for region in regions:
         if region.zero:
             # A part of a block is data: its digest is not that of a zero one.
@@ -120,7 +138,8 @@ def plan_packs(regions: Iterable[Region], pack_bytes: Callable[[int], int],
             if size + extent.length > longest:
                 yield pack
                 before += size
-                pack, size, longest = [], 0, pack_bytes(before)
+                pack, size = [], 0
+                longest = pack_bytes(before, extent.offset)
             pack.append(extent)
             size += extent.length
     if pack:

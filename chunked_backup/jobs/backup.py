@@ -197,7 +197,7 @@ class BackupJob:
         counted = self._parent is None
         given = (store, self._source, spool, self._settings, self._monitor)
         if self._format.PACKED:
-            return PackWriter(*given, workers.cpu, counted, present)
+            return PackWriter(*given, counted, present)
         kept = KeptObjects(*given, present) if present else None
         return ExtentWriter(*given, workers.cpu, counted, kept)
 

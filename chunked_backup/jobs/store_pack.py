@@ -13,9 +13,9 @@
 """Several extents of a volume become one object.
 
 Runs on the io workers, several objects at a time. The extents are read about
-1 MiB at a time, and hashed on another thread while they are compressed; each
-is compressed by itself and is no longer than that, so what does not shrink is
-found out without a second read, and stored as it is.
+1 MiB at a time, hashed and compressed; each is compressed by itself and is no
+longer than that, so what does not shrink is found out without a second read,
+and stored as it is.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -24,13 +24,12 @@ from typing import Any, NamedTuple
 from chunked_backup import errors
 from chunked_backup.blocks import codecs
 from chunked_backup.blocks import digests
+from chunked_backup.blocks.extents import last_pack_bytes
 from chunked_backup.blocks.extents import longest_extent_bytes
-from chunked_backup.blocks.extents import longest_pack_bytes
 from chunked_backup.blocks.extents import plan_packs
+from chunked_backup.blocks.extents import short_pack_bytes
 from chunked_backup.endpoints.source import VolumeSource
-from chunked_backup.flow import native
 from chunked_backup.flow.buffers import BufferPool
-from chunked_backup.flow.executors import Executor
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.formats import names
 from chunked_backup.jobs.digest_spool import DigestSpool
@@ -75,8 +74,7 @@ class PackWriter:
 
     def __init__(self, store: ObjectStore, source: VolumeSource,
                  spool: DigestSpool, settings: Settings, monitor: Monitor,
-                 cpu: Executor, counted: bool,
-                 present: Collection[str] = ()) -> None:
+                 counted: bool, present: Collection[str] = ()) -> None:
         self._store = store
         self._source = source
         self._spool = spool
@@ -85,7 +83,6 @@ class PackWriter:
         self._compression = _CODECS.get(settings.compression,
                                         settings.compression)
         self._monitor = monitor
-        self._cpu = cpu
         self._counted = counted
         self._present = present
         self.buffers = BufferPool(piece_bytes(self._block_size))
@@ -95,24 +92,32 @@ class PackWriter:
         """What ``store`` is to be called with to have regions stored."""
         packs = plan_packs(
             regions, self._pack_bytes,
-            min(self.buffers.buffer_bytes, self._pack_bytes(0)),
+            min(self.buffers.buffer_bytes, self._short_pack_bytes),
             self._block_size)
         for number, extents in enumerate(packs, start=1):
             yield names.data_object(prefix, number), number, extents
 
-    def _pack_bytes(self, before_bytes: int) -> int:
-        """How much an object holds at most, from how much those before hold.
+    def _pack_bytes(self, before_bytes: int, start: int) -> int:
+        """How much an object holds at most, from how much those before hold
+        and where it begins.
 
         How much of a volume is no zeros is known at the end of a full backup
         alone, so its objects grow with what is stored: few data in a large
-        volume become several objects, too.
+        volume become several objects, too. Towards its end they are shorter.
         """
         settings = self._settings
         if self._counted:
-            return longest_extent_bytes(
-                before_bytes, settings.chunk_size_bytes, self._block_size,
-                settings.parallelism)
-        return longest_pack_bytes(settings.chunk_size_bytes, self._block_size)
+            limits = (settings.chunk_size_bytes, self._block_size,
+                      settings.parallelism)
+            return min(
+                longest_extent_bytes(before_bytes, *limits),
+                last_pack_bytes(self._source.size_bytes - start, *limits))
+        return self._short_pack_bytes
+
+    @property
+    def _short_pack_bytes(self) -> int:
+        return short_pack_bytes(self._settings.chunk_size_bytes,
+                                self._block_size)
 
     def store(self, name: str, number: int,
               extents: list[Extent]) -> tuple[StoredPack, int]:
@@ -169,12 +174,10 @@ class PackWriter:
                ) -> tuple[list[tuple[str, bytes | memoryview]], list[bytes]]:
         """How each extent is stored (a codec and bytes, of which zeros have
         none), and its digest; the digests of the blocks are kept."""
-        hashing = self._cpu.submit(self._hash, batch)
-        try:
-            encoded = [self._compress(loaded.data) for loaded in batch]
-        finally:
-            native.wait_all([hashing])
-        return encoded, hashing.result()
+        # Both on this thread, in whose processor's cache the bytes are: 1 GiB
+        # with zstd took 1.5 s, and 1.8 s while another thread hashed.
+        found = self._hash(batch)
+        return [self._compress(loaded.data) for loaded in batch], found
 
     def advance(self, count: int) -> None:
         """So much more is done, or less, where it is done again."""

@@ -119,7 +119,7 @@ def test_the_longest_extent_is_whole_blocks():
 
 
 def packs(*regions, pack=8, extent=3):
-    return list(extents.plan_packs(regions, lambda before: pack * BLOCK,
+    return list(extents.plan_packs(regions, lambda before, start: pack * BLOCK,
                                    extent * BLOCK, BLOCK))
 
 
@@ -144,14 +144,14 @@ def test_far_regions_share_a_pack_until_it_is_full():
 def test_packs_may_grow_with_what_is_before_them():
     asked = []
 
-    def pack_bytes(before):
-        asked.append(before // BLOCK)
+    def pack_bytes(before, start):
+        asked.append((before // BLOCK, start // BLOCK))
         return max(2 * BLOCK, before)
 
     found = list(extents.plan_packs(
         [Region(0, 50 * BLOCK, True), Region(50 * BLOCK, 69 * BLOCK)],
         pack_bytes, 2 * BLOCK, BLOCK))
-    assert asked == [0, 2, 4, 8, 16]
+    assert asked == [(0, 0), (2, 52), (4, 54), (8, 58), (16, 66)]
     assert [sum(extent.length for extent in pack if not extent.zero) // BLOCK
             for pack in found] == [2, 2, 4, 8, 3]
 
@@ -179,5 +179,17 @@ def test_a_part_of_a_block_is_no_hole():
 @pytest.mark.parametrize('chunk, block, longest', [
     (1 << 30, 32768, 16 << 20), (1 << 20, 32768, 1 << 20),
     (1 << 30, 7 << 20, 14 << 20), (1 << 30, 100 << 20, 100 << 20)])
-def test_how_much_an_object_of_an_incremental_holds(chunk, block, longest):
-    assert extents.longest_pack_bytes(chunk, block) == longest
+def test_how_much_a_short_object_holds(chunk, block, longest):
+    assert extents.short_pack_bytes(chunk, block) == longest
+
+
+@pytest.mark.parametrize('left, chunk, block, parallelism, longest', [
+    (1 << 30, 1 << 30, 32768, 4, 256 << 20),
+    (1 << 30, 1 << 30, 32768, 1, 1 << 30),
+    ((200 << 20) + 9, 1 << 30, 32768, 4, 50 << 20),
+    (100 << 20, 1 << 30, 3 << 20, 4, 24 << 20),  # whole blocks
+    (1, 1 << 30, 32768, 4, 16 << 20),
+    (1, 1 << 20, 32768, 4, 1 << 20)])
+def test_the_last_objects_are_short(left, chunk, block, parallelism, longest):
+    assert extents.last_pack_bytes(left, chunk, block,
+                                   parallelism) == longest

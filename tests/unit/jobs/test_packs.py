@@ -175,6 +175,7 @@ def test_zeros_are_stored_nowhere(driver, tmp_path):
 def test_few_data_in_a_large_volume_become_several_objects(
         driver, tmp_path, monkeypatch):
     monkeypatch.setattr(extents, '_SHORTEST_SHARE_BYTES', 4 * BLOCK)
+    monkeypatch.setattr(extents, '_PACK_BYTES', 4 * BLOCK)
     path = tmp_path / 'volume'
     path.write_bytes(RANDOM[:32 * BLOCK])
     os.truncate(path, 1000 * CHUNK)
