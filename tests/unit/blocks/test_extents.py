@@ -145,13 +145,15 @@ def test_packs_may_grow_with_what_is_before_them():
     asked = []
 
     def pack_bytes(before, start):
-        asked.append((before // BLOCK, start // BLOCK))
+        asked.append((before, start))
         return max(2 * BLOCK, before)
 
     found = list(extents.plan_packs(
         [Region(0, 50 * BLOCK, True), Region(50 * BLOCK, 69 * BLOCK)],
         pack_bytes, 2 * BLOCK, BLOCK))
-    assert asked == [(0, 0), (2, 52), (4, 54), (8, 58), (16, 66)]
+    assert asked == [
+        (before * BLOCK, start * BLOCK) for before, start in (
+            (0, 0), (2, 52), (4, 54), (8, 58), (16, 66))]
     assert [sum(extent.length for extent in pack if not extent.zero) // BLOCK
             for pack in found] == [2, 2, 4, 8, 3]
 

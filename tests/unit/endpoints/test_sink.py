@@ -255,3 +255,30 @@ def test_what_may_not_be_written_past_the_cache_is_written_through_it(
         buffer[:] = os.urandom(8192)
         opened.write(4096, buffer)
         assert content(target)[4096:12288] == bytes(buffer)
+
+
+@pytest.mark.parametrize('is_refused', [False, True])
+def test_the_device_is_set_to_work_before_the_end(target, monkeypatch,
+                                                  is_refused):
+    written_before = []
+
+    def advise(descriptor, offset, length, advice):
+        written_before.append(os.fstat(descriptor).st_size)
+        if is_refused:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(sink, '_WRITE_BACK_BYTES', 100)
+    monkeypatch.setattr(os, 'posix_fadvise', advise)
+    opened = sink.open_sink(target, is_new=True)
+    for start in range(0, 250, 25):
+        opened.write(start, memoryview(bytes([start]) * 25))
+    assert written_before == [100, 200]
+    assert content(target) == b''.join(bytes([start]) * 25
+                                       for start in range(0, 250, 25))
+
+
+def test_only_a_file_or_a_device_is_set_to_work(monkeypatch):
+    monkeypatch.setattr(sink, '_WRITE_BACK_BYTES', 1)
+    with open('/dev/null', 'r+b', buffering=0) as file:
+        monkeypatch.setattr(os, 'posix_fadvise', None)
+        sink.open_sink(file, is_new=True).write(0, memoryview(b'any'))
