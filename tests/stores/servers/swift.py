@@ -22,7 +22,8 @@ from tests.stores.servers import http
 #: The packages of today's Swift, and of the one that Debian 12 has. Keystone
 #: is asked by the first alone.
 CURRENT = ('swift>=2.36', 'keystonemiddleware>=10.0')
-OF_DEBIAN_12 = ('swift==2.30.1', 'setuptools<81')  # for pkg_resources
+OF_DEBIAN_12 = ('swift==2.30.1', 'setuptools<81',  # for pkg_resources
+                "legacy-cgi; python_version >= '3.13'")
 
 _PARTS = ('account', 'container', 'object')
 
@@ -46,8 +47,8 @@ for name, port in zip(('account', 'container', 'object', 'object-1'), ports):
 # a dictionary does the same for one process.
 _LAUNCHER = '''
 import configparser, json, sys, time
-if not hasattr(configparser.RawConfigParser, 'readfp'):
-    configparser.RawConfigParser.readfp = configparser.RawConfigParser.read_file
+parser = configparser.RawConfigParser
+parser.readfp = getattr(parser, 'readfp', parser.read_file)
 class Cache:
     def __init__(self):
         self._values = {}
