@@ -70,8 +70,8 @@ def last_pack_bytes(left_bytes: int, chunk_size_bytes: int,
     """How much of a volume an object of a full backup is to hold at most, so
     that the workers come to the end at about the same time.
 
-    By then objects are short. The last quarter of a second of 1.8 s for 1 GiB
-    was one worker's alone without that.
+    By then objects are short. 1 GiB took 0.58 s of wall time for each of CPU,
+    and 0.61 without that.
 
     :param left_bytes: of the volume, from where the object begins.
     """
@@ -120,13 +120,12 @@ def plan_packs(regions: Iterable[Region],
 
     :param regions: sorted, not overlapping, starting on block boundaries.
     :param pack_bytes: gives what an object holds at most, from how much those
-        before it hold, and where it begins; zeros are never counted.
+        before it hold, and where its data begin; zeros are never counted.
     :param extent_bytes: no extent is longer, unless it is zeros; whole
         blocks, and no more than any ``pack_bytes``.
     """
     pack: list[Extent] = []
-    size = before = 0
-    longest = pack_bytes(0, 0)
+    size = before = longest = 0
     for region in regions:
         if region.zero:
             # A part of a block is data: its digest is not that of a zero one.
@@ -135,10 +134,11 @@ def plan_packs(regions: Iterable[Region],
                 pack.append(Extent(region.start, whole - region.start, True))
             region = Region(max(region.start, whole), region.end)
         for extent in _split(region, extent_bytes):
-            if size + extent.length > longest:
+            if size and size + extent.length > longest:
                 yield pack
                 before += size
                 pack, size = [], 0
+            if not size:
                 longest = pack_bytes(before, extent.offset)
             pack.append(extent)
             size += extent.length

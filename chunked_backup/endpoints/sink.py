@@ -138,21 +138,11 @@ class FileSink(VolumeSink):
                 self._direct = None
         with self._descriptor as number:
             count = os.pwrite(number, data, offset)
-            self._cached_bytes += count
+            self._cached_bytes += count  # a lost update does no harm
             if self._cached_bytes >= _WRITE_BACK_BYTES:
                 self._cached_bytes = 0
-                self._write_back(number)
+                _write_back(number)
             return count
-
-    def _write_back(self, number: int) -> None:
-        """Have the system begin to write what is in the cache, and give up
-        what is written; where it cannot, it does so in its own time.
-
-        A device that fails then is told of by ``flush``.
-        """
-        if self._is_regular or self._is_block:
-            with contextlib.suppress(OSError):
-                os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _zero_fast(self, start: int, end: int) -> bool:
         is_aligned = start % 512 == 0 and end % 512 == 0
@@ -252,6 +242,16 @@ def opened_sink(volume_file: Any, is_new: bool) -> Iterator[VolumeSink]:
 @functools.lru_cache(maxsize=1)
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
+
+
+def _write_back(descriptor: int) -> None:
+    """Have the system begin to write what is in the page cache.
+
+    Where it cannot, it does so in its own time. Of a device that fails then
+    ``fsync`` tells.
+    """
+    with contextlib.suppress(OSError):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _punch_hole(descriptor: int, offset: int, length: int) -> None:

@@ -99,7 +99,7 @@ class PackWriter:
 
     def _pack_bytes(self, before_bytes: int, start: int) -> int:
         """How much an object holds at most, from how much those before hold
-        and where it begins.
+        and where its data begin.
 
         How much of a volume is no zeros is known at the end of a full backup
         alone, so its objects grow with what is stored: few data in a large

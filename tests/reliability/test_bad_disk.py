@@ -20,6 +20,7 @@ import shutil
 import pytest
 
 from chunked_backup import errors
+from chunked_backup.endpoints import sink
 from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.model import Status
 from tests import support
@@ -255,7 +256,14 @@ def test_a_volume_with_bad_sectors(disk, tmp_path, ledger):
     assert support.restored(story_service, backup)[:len(data)] == data
 
 
-def test_a_target_with_bad_sectors(disk, tmp_path, ledger):
+@pytest.mark.parametrize('is_past_cache', [True, False])
+def test_a_target_with_bad_sectors(disk, tmp_path, ledger, monkeypatch,
+                                   is_past_cache):
+    """What the system was told to write back early is found to have failed,
+    too."""
+    if not is_past_cache:
+        monkeypatch.setattr(sink.direct, 'open_direct', lambda _: None)
+        monkeypatch.setattr(sink, '_WRITE_BACK_BYTES', 256 << 10)
     counted = ledger(CLASS)
     story = stories.tell('volume', 'posix', tmp_path)
     service = story.service()

@@ -44,9 +44,9 @@ for name, port in zip(('account', 'container', 'object', 'object-1'), ports):
 
 # Limits are read from /etc/swift and nowhere else, as long as nobody says
 # otherwise before the servers are imported. The Swift of Debian 12 calls what
-# Python 3.12 has no more. What a proxy knows of containers
-# it keeps in memcached, and asks for with every request where there is none:
-# a dictionary does the same for one process.
+# Python 3.12 has no more. What a proxy knows of containers it keeps in
+# memcached, and asks for with every request where there is none: a dictionary
+# does the same for one process.
 _LAUNCHER = '''
 import configparser, json, sys, time
 parser = configparser.RawConfigParser

@@ -275,10 +275,3 @@ def test_the_device_is_set_to_work_before_the_end(target, monkeypatch,
     assert written_before == [100, 200]
     assert content(target) == b''.join(bytes([start]) * 25
                                        for start in range(0, 250, 25))
-
-
-def test_only_a_file_or_a_device_is_set_to_work(monkeypatch):
-    monkeypatch.setattr(sink, '_WRITE_BACK_BYTES', 1)
-    with open('/dev/null', 'r+b', buffering=0) as file:
-        monkeypatch.setattr(os, 'posix_fadvise', None)
-        sink.open_sink(file, is_new=True).write(0, memoryview(b'any'))
