@@ -188,6 +188,31 @@ def decompress(spelling: str, stored: bytes, length: int) -> bytes:
     return b''.join(parts)
 
 
+def decompress_first(spelling: str, stored: bytes,
+                     length: int) -> tuple[bytes, int]:
+    """The plain bytes of the stream that others may follow, and how many of
+    the stored bytes are its own.
+
+    :param length: how many plain bytes are expected; never more than one
+        above it are made.
+    :raises DecodeError: there is no such stream, or it is longer.
+    """
+    if spelling in ZSTD:
+        end = _first_frame_bytes(stored)
+        return decompress(spelling, stored[:end], length), end
+    if spelling not in ZLIB + BZ2:
+        raise DecodeError(reason=f'compression "{spelling}" has no end')
+    stream = (isal_zlib.decompressobj() if spelling in ZLIB
+              else bz2.BZ2Decompressor())
+    try:
+        plain = stream.decompress(stored, length + 1)
+    except (_ZLIB_ERROR, OSError, ValueError) as exc:
+        raise _broken(exc) from exc
+    if not stream.eof:
+        raise DecodeError(reason=_CUT_SHORT)
+    return plain, len(stored) - len(stream.unused_data)
+
+
 def decompressor(spelling: str, source: Source) -> Decompressor:
     """Begin to read one object.
 
@@ -338,6 +363,19 @@ class _WholeFrames:
             self._missing = self._fields.send(field)
         except StopIteration:
             self._is_within = False
+
+
+def _first_frame_bytes(stored: bytes) -> int:
+    fields = _zstd_fields()
+    end, size = 0, next(fields)
+    try:
+        while True:
+            end += size
+            if end > len(stored):
+                raise DecodeError(reason=_CUT_SHORT)
+            size = fields.send(stored[end - size:end])
+    except StopIteration:
+        return end
 
 
 def _zstd_fields() -> Generator[int, bytes, None]:

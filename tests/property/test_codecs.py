@@ -15,6 +15,7 @@ import io
 import itertools
 import zlib
 
+import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,3 +123,26 @@ def test_any_bytes_give_an_error_or_bounded_output(spelling, stored, sizes):
         read_all(spelling, io.BytesIO(stored), sizes)
     except codecs.DecodeError:
         pass
+
+
+@given(STREAMS, PLAIN, st.binary(max_size=40), st.integers(0, 1 << 20))
+def test_the_first_of_several_streams_is_told_from_the_rest(
+        spelling, plain, rest, cut):
+    stored = codecs.compress(spelling, plain)
+    assert codecs.decompress_first(spelling, stored + rest, len(plain)) == (
+        plain, len(stored))
+    with pytest.raises(codecs.DecodeError):
+        codecs.decompress_first(spelling, stored[:cut % len(stored)],
+                                len(plain))
+
+
+@given(STREAMS, PLAIN, st.integers(0, 1 << 20), st.integers(1, 255))
+def test_a_changed_first_stream_is_an_error_or_bounded(spelling, plain, at,
+                                                       change):
+    stored = bytearray(codecs.compress(spelling, plain))
+    stored[at % len(stored)] ^= change
+    try:
+        found, size = codecs.decompress_first(spelling, bytes(stored), 100)
+    except codecs.DecodeError:
+        return
+    assert len(found) <= 101 and size <= len(stored)

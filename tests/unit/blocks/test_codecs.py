@@ -74,9 +74,13 @@ def test_an_object_is_decoded_in_one_call(spelling):
                 codecs.decompress(spelling, damaged, len(BLOCKS))
 
 
+def test_the_first_of_several_streams_can_be_told_where_it_has_an_end():
+    with pytest.raises(codecs.DecodeError, match='"none" has no end'):
+        codecs.decompress_first('none', PLAIN, 10)
+
+
 def test_zstd_makes_the_same_of_a_piece_whatever_went_before():
-    """In any thread: who resumes a backup compares what is stored with what
-    would be."""
+    """In any thread, though its compressors are used again."""
     rng = random.Random(1)
     words = [rng.randbytes(rng.randrange(2, 9)) for _ in range(500)]
     pieces = [b''.join(rng.choices(words, k=rng.randrange(20_000)))
