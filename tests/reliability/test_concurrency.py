@@ -118,7 +118,7 @@ def test_eight_processes_at_once(what, schedule, part, tmp_path, conf, ledger,
     dead = story.leave_garbage()
     make_old(story)
     saved = story.repository.save()
-    share = {'volume': scale(50, 250), 'tree': scale(10, 50)}[what]
+    share = {'volume': scale(50, 250), 'tree': scale(10, 100)}[what]
     for seed in range(part * share, (part + 1) * share):
         counted.point()
         codes = run(story, schedule, seed)
