@@ -35,7 +35,7 @@ from the start.
 import bz2
 import functools
 from collections.abc import Generator
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from isal import isal_zlib
 
@@ -190,25 +190,37 @@ def decompress(spelling: str, stored: bytes, length: int) -> bytes:
 
 def decompress_first(spelling: str, stored: bytes,
                      length: int) -> tuple[bytes, int]:
-    """The plain bytes of the stream that others may follow, and how many of
-    the stored bytes are its own.
+    """The plain bytes of a stream that others may follow, and how many of the
+    stored bytes are its own.
 
-    :param length: how many plain bytes are expected; never more than one
-        above it are made.
-    :raises DecodeError: there is no such stream, or it is longer.
+    :param length: how many plain bytes it should have.
+    :raises DecodeError: there is no such stream; of a longer one no more than
+        one byte above ``length`` was made.
     """
     if spelling in ZSTD:
         end = _first_frame_bytes(stored)
-        return decompress(spelling, stored[:end], length), end
-    if spelling not in ZLIB + BZ2:
-        raise DecodeError(reason=f'compression "{spelling}" has no end')
-    stream = (isal_zlib.decompressobj() if spelling in ZLIB
-              else bz2.BZ2Decompressor())
+        plain = decompress(spelling, stored[:end], length)
+    elif spelling in ZLIB:
+        plain, end = _decompress_first_of(isal_zlib.decompressobj(), stored,
+                                          length)
+    elif spelling in BZ2:
+        plain, end = _decompress_first_of(bz2.BZ2Decompressor(), stored,
+                                          length)
+    else:
+        raise DecodeError(reason=f'compression "{spelling}" has no streams')
+    if len(plain) != length:
+        raise DecodeError(reason=f'the stream has {len(plain)} bytes or more, '
+                                 f'{length} are expected')
+    return plain, end
+
+
+def _decompress_first_of(stream: Any, stored: bytes,
+                         length: int) -> tuple[bytes, int]:
     try:
         plain = stream.decompress(stored, length + 1)
     except (_ZLIB_ERROR, OSError, ValueError) as exc:
         raise _broken(exc) from exc
-    if not stream.eof:
+    if not stream.eof and len(plain) <= length:
         raise DecodeError(reason=_CUT_SHORT)
     return plain, len(stored) - len(stream.unused_data)
 

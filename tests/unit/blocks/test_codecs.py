@@ -74,9 +74,26 @@ def test_an_object_is_decoded_in_one_call(spelling):
                 codecs.decompress(spelling, damaged, len(BLOCKS))
 
 
-def test_the_first_of_several_streams_can_be_told_where_it_has_an_end():
-    with pytest.raises(codecs.DecodeError, match='"none" has no end'):
-        codecs.decompress_first('none', PLAIN, 10)
+@pytest.mark.parametrize('spelling', STREAMS)
+def test_the_first_of_several_streams(spelling):
+    stored = codecs.compress(spelling, PLAIN)
+    for rest in (b'', b'x', stored):
+        assert codecs.decompress_first(
+            spelling, stored + rest, len(PLAIN)) == (PLAIN, len(stored))
+    for length in (len(PLAIN) - 9, len(PLAIN) - 1, len(PLAIN) + 1):
+        with pytest.raises(codecs.DecodeError, match='bytes or more'):
+            codecs.decompress_first(spelling, stored + b'x', length)
+    for length in range(len(stored)):
+        with pytest.raises(codecs.DecodeError, match='cut short'):
+            codecs.decompress_first(spelling, stored[:length], len(PLAIN))
+    with pytest.raises(codecs.DecodeError, match='broken|no zstd'):
+        codecs.decompress_first(spelling, b'no' + stored, len(PLAIN))
+
+
+def test_what_is_not_compressed_has_no_streams():
+    with pytest.raises(codecs.DecodeError, match='"none" has no streams'):
+        codecs.decompress_first('none', codecs.compress('zlib', PLAIN),
+                                len(PLAIN))
 
 
 def test_zstd_makes_the_same_of_a_piece_whatever_went_before():

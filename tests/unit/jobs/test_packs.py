@@ -299,3 +299,21 @@ def test_a_resume_asks_what_is_stored_and_not_how(driver, spelling, encode,
     assert {extent.compression for extent in extents_of(driver, backup)} == {
         'none', spelling}
     assert harness.restore(driver, backup) == volume
+
+
+@pytest.mark.parametrize('spelling', ['none', 'bz2'])
+def test_a_resume_with_another_codec_stores_again(driver, spelling):
+    support.override(compression_algorithm='zlib')
+    driver.chunk_size_bytes = 1 << 20
+    volume = b'text ' * 100_000 + RANDOM
+    backup = harness.back_up(driver, 'full', volume)
+    stored = driver.stores['backups']
+    for name in harness.objects_of(driver, backup):
+        if name.endswith(('_metadata', '_sha256file')):
+            del stored[name]
+    support.override(compression_algorithm=spelling)
+    driver.backup(backup, io.BytesIO(volume), resume=True)
+    assert {extent.compression for extent in extents_of(driver, backup)} == {
+        'none', spelling}
+    assert harness.restore(driver, backup) == volume
+    driver.verify_backup(backup)
