@@ -141,7 +141,7 @@ class KeptPack:
         return not self._ahead
 
     def _look_ahead(self, size: int) -> None:
-        parts = [self._ahead]
+        parts = [self._ahead] if self._ahead else []
         missing = size - len(self._ahead)
         while missing > 0 and (part := self._reader.read(missing)):
             parts.append(part)
