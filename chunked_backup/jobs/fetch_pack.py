@@ -39,6 +39,7 @@ from chunked_backup.jobs.settings import piece_bytes
 from chunked_backup.model import PackedExtent
 from chunked_backup.store.place import prefix_of
 from chunked_backup.store.reader import Reader
+from chunked_backup.store.reader import take
 
 # A request costs what reading this much more costs, and one is long enough
 # that its own cost does not count.
@@ -174,7 +175,7 @@ class PackFetcher:
             for extent, parts in run.wanted:
                 self._monitor.check()
                 _pass(reader, extent.start - position)
-                stored = _take(reader, extent.stored_bytes)
+                stored = take(reader, extent.stored_bytes)
                 position = extent.start + extent.stored_bytes
                 if len(stored) < extent.stored_bytes:
                     raise transfer.corrupt(
@@ -283,17 +284,4 @@ def _part_of(extent: PackedExtent, low: int, high: int) -> PackedExtent:
 def _pass(reader: Reader, count: int) -> None:
     """Leave out what lies between two extents."""
     if count and not reader.skip(count):
-        _take(reader, count)
-
-
-def _take(reader: Reader, count: int) -> bytes:
-    """``count`` bytes, or all there are."""
-    data = reader.read(count)
-    if len(data) == count:
-        return data
-    parts = [data]
-    left = count - len(data)
-    while left and parts[-1]:
-        parts.append(reader.read(left))
-        left -= len(parts[-1])
-    return b''.join(parts)
+        take(reader, count)

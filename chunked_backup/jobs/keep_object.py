@@ -34,6 +34,7 @@ from chunked_backup.model import Extent
 from chunked_backup.model import StoredObject
 from chunked_backup.store.object_store import ObjectStore
 from chunked_backup.store.reader import Reader
+from chunked_backup.store.reader import take
 
 
 class Differs(Exception):
@@ -141,12 +142,9 @@ class KeptPack:
         return not self._ahead
 
     def _look_ahead(self, size: int) -> None:
-        parts = [self._ahead] if self._ahead else []
         missing = size - len(self._ahead)
-        while missing > 0 and (part := self._reader.read(missing)):
-            parts.append(part)
-            missing -= len(part)
-        self._ahead = b''.join(parts)
+        if missing > 0:
+            self._ahead += take(self._reader, missing)
 
     def _stream_bytes(self, stored: bytes, plain: bytes) -> int:
         try:

@@ -172,6 +172,19 @@ class _WholeObject:
         return bytes(data)
 
 
+def take(reader: Source, count: int) -> bytes:
+    """``count`` bytes, or all there are."""
+    data = reader.read(count)
+    if len(data) == count:
+        return data
+    parts = [data]
+    left = count - len(data)
+    while left and parts[-1]:
+        parts.append(reader.read(left))
+        left -= len(parts[-1])
+    return b''.join(parts)
+
+
 def _discard(source: Source, count: int) -> None:
     while count:
         data = source.read(min(count, _DISCARD_BYTES))
