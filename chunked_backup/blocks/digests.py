@@ -23,6 +23,7 @@ from collections.abc import Iterator
 DIGEST_BYTES = 32
 
 _ZEROS = bytes(1 << 20)
+_GLANCE_BYTES = 64
 
 
 def block_count(length: int, block_size_bytes: int) -> int:
@@ -45,10 +46,10 @@ def is_zero(data: memoryview) -> bool:
     """Whether ``data`` holds nothing but zeros.
 
     Comparing two ``bytes`` runs at memory speed, comparing a ``memoryview``
-    at 0.5 GB/s, so a short look decides nearly all other data and only then
-    is the rest copied.
+    at 0.5 GB/s, so a glance decides nearly all other data and only then is
+    the rest copied.
     """
-    if data[:64].tobytes() != _ZEROS[:len(data[:64])]:
+    if any(data[:_GLANCE_BYTES]):
         return False
     return all(data[start:start + len(_ZEROS)].tobytes()
                == _ZEROS[:min(len(_ZEROS), len(data) - start)]

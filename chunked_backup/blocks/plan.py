@@ -27,6 +27,9 @@ from typing import NamedTuple
 from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredObject
 
+# Behind every volume.
+_NO_GAP = (1 << 64, 1 << 64)
+
 
 class Fetch(NamedTuple):
     """One object to fetch and the ranges of the volume it provides.
@@ -75,28 +78,33 @@ def _cover(missing: Sequence[tuple[int, int]], level: int,
     left: list[tuple[int, int]] = []
     packs: dict[str | None, Fetch] = {}
     gaps = iter(missing)
-    gap = next(gaps, None)
+    start, end = next(gaps, _NO_GAP)
     for stored in objects:
+        low = stored.offset
+        high = low + stored.length
         ranges = []
-        while gap is not None and gap[0] < stored.end:
-            start, end = gap
-            low, high = max(start, stored.offset), min(end, stored.end)
-            if low >= high:  # it ends before the object begins
-                left.append(gap)
-                gap = next(gaps, None)
+        while start < high:
+            if end <= low:  # the gap ends before the object begins
+                left.append((start, end))
+                start, end = next(gaps, _NO_GAP)
                 continue
             if start < low:
                 left.append((start, low))
-            ranges.append((low, high))
-            gap = (high, end) if high < end else next(gaps, None)
+                start = low
+            if end > high:
+                ranges.append((start, high))
+                start = high
+            else:
+                ranges.append((start, end))
+                start, end = next(gaps, _NO_GAP)
         if ranges and not _join(packs, stored, ranges):
             fetches.append(Fetch(level, stored, ranges))
             packs[stored.name] = fetches[-1]
-        if gap is None:
+        if start == _NO_GAP[0]:
             break
-    if gap is not None:
-        left.append(gap)
-        left.extend(gaps)
+    else:
+        left.append((start, end))
+    left.extend(gaps)
     return left
 
 

@@ -27,13 +27,16 @@ from chunked_backup import errors
 from chunked_backup.endpoints import source as source_module
 from chunked_backup.flow import direct
 from chunked_backup.flow import native
+from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.flow.descriptor import Descriptor
 from chunked_backup.flow.failure import reason_of
+from chunked_backup.flow.write_back import WriteBack
 
 _ZEROS = bytes(1 << 20)
-# So much goes into the page cache before the device is set to work. A chain of
-# 1 GiB was restored in 3.6 s, and in 3.9 s when all waited for the flush.
-_WRITE_BACK_BYTES = 32 << 20
+# As long is worth a copy to where it can be written from past the cache. What
+# is shorter is sooner in the page cache, which joins it.
+_SHORTEST_DIRECT_BYTES = 256 << 10
+_STAGE_BYTES = 1 << 20
 # linux/falloc.h, linux/fs.h
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
@@ -102,8 +105,9 @@ class FileSink(VolumeSink):
         mode = os.fstat(descriptor).st_mode
         self._is_regular = stat.S_ISREG(mode)
         self._is_block = stat.S_ISBLK(mode)
-        self._cached_bytes = 0
+        self._write_back = WriteBack(self._descriptor)
         self._direct = None
+        self._stages = BufferPool(_STAGE_BYTES)
         if self._is_regular or self._is_block:
             self._direct = direct.open_direct(descriptor)
 
@@ -128,21 +132,29 @@ class FileSink(VolumeSink):
 
     def _write_once(self, offset: int, data: memoryview) -> int:
         past_cache = self._direct
-        if past_cache is not None and direct.may_take(offset, data):
+        if past_cache is not None and len(data) >= _SHORTEST_DIRECT_BYTES and (
+                offset % direct.ALIGNMENT_BYTES == 0):
             try:
-                with past_cache as number:
-                    return os.pwrite(number, data, offset)
+                return self._write_direct(past_cache, offset, data)
             except OSError as exc:
                 if not direct.is_refusal(exc):
                     raise
                 self._direct = None
         with self._descriptor as number:
             count = os.pwrite(number, data, offset)
-            self._cached_bytes += count  # a lost update does no harm
-            if self._cached_bytes >= _WRITE_BACK_BYTES:
-                self._cached_bytes = 0
-                _write_back(number)
-            return count
+        self._write_back.wrote(count)
+        return count
+
+    def _write_direct(self, past_cache: Descriptor, offset: int,
+                      data: memoryview) -> int:
+        with past_cache as number:
+            if direct.may_take(offset, data):
+                return os.pwrite(number, data, offset)
+            with self._stages.borrow() as stage:
+                stage = stage[:len(data)
+                              - len(data) % direct.ALIGNMENT_BYTES]
+                stage[:] = data[:len(stage)]
+                return os.pwrite(number, stage, offset)
 
     def _zero_fast(self, start: int, end: int) -> bool:
         is_aligned = start % 512 == 0 and end % 512 == 0
@@ -175,6 +187,7 @@ class FileSink(VolumeSink):
                     reason=reason_of(exc)) from exc
 
     def close(self) -> None:
+        self._write_back.close()
         self._descriptor.close()
         if self._direct is not None:
             self._direct.close()
@@ -242,16 +255,6 @@ def opened_sink(volume_file: Any, is_new: bool) -> Iterator[VolumeSink]:
 @functools.lru_cache(maxsize=1)
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
-
-
-def _write_back(descriptor: int) -> None:
-    """Have the system begin to write what is in the page cache.
-
-    Where it cannot, it does so in its own time. Of a device that fails then
-    ``fsync`` tells.
-    """
-    with contextlib.suppress(OSError):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _punch_hole(descriptor: int, offset: int, length: int) -> None:

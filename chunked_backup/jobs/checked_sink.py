@@ -16,7 +16,7 @@ import bisect
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from chunked_backup import errors
 from chunked_backup.blocks import digests
@@ -26,6 +26,8 @@ from chunked_backup.jobs.digest_spool import DigestSpool
 from chunked_backup.jobs.faults import Faults
 
 Ranges = list[tuple[int, int]]
+#: Where in the volume some whole blocks begin, and their bytes.
+Piece = tuple[int, memoryview]
 #: Makes the error of a source: why, and at which offset of the volume.
 Corrupt = Callable[[str, int], errors.CorruptObject]
 
@@ -47,26 +49,22 @@ class CheckedSink:
         self._monitor = monitor
         self._faults = faults
 
-    def write(self, start: int, data: memoryview, parts: Ranges,
-              corrupt: Corrupt) -> None:
-        """Check and write parts of what lies at ``start`` in the volume.
+    def write(self, pieces: Sequence[Piece], corrupt: Corrupt) -> None:
+        """Check pieces, and write them.
 
-        :param parts: ranges of the volume within ``data``, whole blocks.
         :raises CorruptObject: a block is wrong, unless this is a salvage.
         """
-        for low, high in parts:
-            position = low
-            for bad_start, bad_end, found, expected in self._mismatches(
-                    low, data[low - start:high - start]):
-                self._write(position, bad_start, data, start)
-                self._faults.add(
-                    corrupt(f'the sha256 of the block is {found}, recorded '
-                            f'is {expected}', bad_start),
-                    bad_start, bad_end)
-                self._sink.zero(bad_start, bad_end)
-                position = bad_end
-            self._write(position, high, data, start)
-            self._monitor.advance(high - low)
+        if len(self._recorded):
+            found = [digests.hash_blocks(data, self._block_size)
+                     for _, data in pieces]
+            expected = [self._expected(start, data) for start, data in pieces]
+            if found != expected:
+                for piece in zip(pieces, found, expected):
+                    self._write_good(*piece, corrupt)
+                return
+        for start, data in pieces:
+            self._sink.write(start, data)
+        self._monitor.advance(sum(len(data) for _, data in pieces))
 
     def zero(self, start: int, end: int, corrupt: Corrupt) -> None:
         """Have zeros in a range, if the digests say so, too."""
@@ -100,26 +98,35 @@ class CheckedSink:
             self._faults.add(error, start, end)
             self._sink.zero(start, end)
 
-    def _mismatches(self, low: int, data: memoryview
-                    ) -> Iterator[tuple[int, int, str, str]]:
-        """Runs of blocks that are not as recorded: where they begin and end,
-        and the digest found and expected of the first."""
-        if not len(self._recorded):
-            return
-        found = digests.hash_blocks(data, self._block_size)
-        expected = self._recorded.read(low // self._block_size,
-                                       len(found) // digests.DIGEST_BYTES)
+    def _expected(self, start: int, data: memoryview) -> bytes:
+        return self._recorded.read(
+            start // self._block_size,
+            digests.block_count(len(data), self._block_size))
+
+    def _write_good(self, piece: Piece, found: bytes, expected: bytes,
+                    corrupt: Corrupt) -> None:
+        """Write those blocks of a piece that are as recorded, and have zeros
+        for the others.
+
+        :raises CorruptObject: of the first of these, unless this is a
+            salvage.
+        """
+        start, data = piece
+        position = 0
         for first, end in digests.differing_runs(found, expected):
+            low = first * self._block_size
+            high = min(end * self._block_size, len(data))
             at = slice(first * digests.DIGEST_BYTES,
                        (first + 1) * digests.DIGEST_BYTES)
-            yield (low + first * self._block_size,
-                   min(low + end * self._block_size, low + len(data)),
-                   found[at].hex(), expected[at].hex())
-
-    def _write(self, low: int, high: int, data: memoryview,
-               start: int) -> None:
-        if low < high:
-            self._sink.write(low, data[low - start:high - start])
+            self._sink.write(start + position, data[position:low])
+            self._faults.add(
+                corrupt(f'the sha256 of the block is {found[at].hex()}, '
+                        f'recorded is {expected[at].hex()}', start + low),
+                start + low, start + high)
+            self._sink.zero(start + low, start + high)
+            position = high
+        self._sink.write(start + position, data[position:])
+        self._monitor.advance(len(data))
 
 
 @functools.lru_cache(maxsize=8)

@@ -150,7 +150,9 @@ class _Transfer:
         self._fill(plain, data)
         self.finish_checks()
         self._running = [self._fetcher.cpu.submit(
-            self._fetcher.checked.write, start, data, parts, self._corrupt)]
+            self._fetcher.checked.write,
+            [(low, data[low - start:high - start]) for low, high in parts],
+            self._corrupt)]
         if self._fetcher.thorough:
             self._running.append(
                 self._fetcher.cpu.submit(self._md5.update, data))

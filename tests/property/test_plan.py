@@ -14,7 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chunked_backup.blocks.plan import plan_restore
+from chunked_backup.formats.volume_v2.manifest import ObjectList
+from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredObject
+from chunked_backup.model import StoredPack
 
 SIZE = 60
 
@@ -32,6 +35,28 @@ def touching(draw):
     points = sorted(draw(st.sets(st.integers(0, SIZE), max_size=10)))
     return [pair for pair in zip(points, points[1:])
             if draw(st.booleans())]
+
+
+@given(touching(), ranges())
+def test_extents_are_found_by_where_they_are(places, wanted):
+    objects = ObjectList('prefix')
+    extents = [PackedExtent('prefix-00001', start, end - start, 'none',
+                            start, end - start, bytes(16))
+               for start, end in places]
+    for extent in extents:
+        objects.append(StoredPack(1, [extent]))
+
+    found = list(objects.within(wanted))
+
+    expected = []
+    for extent in extents:
+        parts = [(max(low, extent.offset), min(high, extent.end))
+                 for low, high in wanted
+                 if low < extent.end and high > extent.offset]
+        if parts:
+            expected.append((extent.offset, extent.length, parts))
+    assert [(extent.offset, extent.length, parts)
+            for extent, parts in found] == expected
 
 
 LEVELS = st.lists(st.one_of(ranges(), touching()), max_size=5)

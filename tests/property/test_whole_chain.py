@@ -140,7 +140,7 @@ def small_limits():
                 (extents, '_PACK_BYTES', 4 * BLOCK),
                 (fetch_pack, '_RUN_BYTES', 5 * BLOCK),
                 (fetch_pack, '_LARGEST_GAP_BYTES', 300),
-                (fetch_pack, '_SHORTEST_COPIED_BYTES', 2 * BLOCK),
+                (fetch_pack, 'PIECE_BYTES', 3 * BLOCK),
                 (fetch_pack, '_ZERO_BLOCKS', 7),
                 (store_pack, '_HOLE_BLOCKS', 7),
                 (table_v2, '_BATCH_DIGESTS', 4),

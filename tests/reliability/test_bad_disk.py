@@ -21,6 +21,7 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup.endpoints import sink
+from chunked_backup.flow import write_back
 from chunked_backup.flow.buffers import BufferPool
 from chunked_backup.model import Status
 from tests import support
@@ -263,7 +264,7 @@ def test_a_target_with_bad_sectors(disk, tmp_path, ledger, monkeypatch,
     too."""
     if not is_past_cache:
         monkeypatch.setattr(sink.direct, 'open_direct', lambda _: None)
-        monkeypatch.setattr(sink, '_WRITE_BACK_BYTES', 256 << 10)
+        monkeypatch.setattr(write_back, '_WRITE_BACK_BYTES', 256 << 10)
     counted = ledger(CLASS)
     story = stories.tell('volume', 'posix', tmp_path)
     service = story.service()

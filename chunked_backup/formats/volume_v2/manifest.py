@@ -53,7 +53,7 @@ import itertools
 import json
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from chunked_backup import errors
@@ -99,6 +99,7 @@ class ObjectList:
         self._numbers = array.array('I')
         self._compressions = bytearray()
         self._digests = bytearray()
+        self._named = 0, ''
         self._object_count = 0
         self._last_object: int | None = None
         self._object_bytes = 0
@@ -136,7 +137,15 @@ class ObjectList:
         return self._object_count
 
     def __iter__(self) -> Iterator[PackedExtent]:
-        return map(self._extent, range(len(self._offsets)))
+        # Columns at a time: 0.7 us for an extent in place of 2.3, and a chain
+        # of 11 backups of 1 GiB has 53,000.
+        digests = itertools.chain.from_iterable(
+            struct.iter_unpack(f'{_DIGEST_BYTES}s', self._digests))
+        return map(PackedExtent._make, zip(
+            map(self._name_of, self._numbers, self._compressions),
+            self._offsets, self._lengths,
+            map(_COMPRESSIONS.__getitem__, self._compressions),
+            self._starts, self._stored, digests, strict=True))
 
     def names(self) -> Iterator[str]:
         """The name of each stored object."""
@@ -148,14 +157,33 @@ class ObjectList:
         """By offset."""
         return iter(self)
 
-    def within(self, low: int, high: int) -> Iterator[PackedExtent]:
-        """The extents that have bytes from ``low`` to ``high``."""
-        index = max(0, bisect.bisect_right(self._offsets, low) - 1)
-        for index in range(index, len(self._offsets)):
-            if self._offsets[index] >= high:
-                return
-            if self._offsets[index] + self._lengths[index] > low:
-                yield self._extent(index)
+    def within(self, ranges: Sequence[tuple[int, int]]
+               ) -> Iterator[tuple[PackedExtent, list[tuple[int, int]]]]:
+        """The extents in which ranges lie, each with what of these it has.
+
+        Takes as long as there are extents from the first range to the last.
+
+        :param ranges: of the volume, sorted and apart.
+        """
+        offsets, lengths = self._offsets, self._lengths
+        index = known = max(0, bisect.bisect_right(
+            offsets, ranges[0][0] if ranges else 0) - 1)
+        parts: list[tuple[int, int]] = []
+        for low, high in ranges:
+            while index < len(offsets) and (start := offsets[index]) < high:
+                end = start + lengths[index]
+                if end > low:
+                    if index != known and parts:
+                        yield self._extent(known), parts
+                        parts = []
+                    known = index
+                    parts.append((low if low > start else start,
+                                  high if high < end else end))
+                    if end >= high:  # it may have of the next range, too
+                        break
+                index += 1
+        if parts:
+            yield self._extent(known), parts
 
     def ends_object(self, extent: PackedExtent) -> bool:
         """Whether an object ends where an extent, or a part of one, does."""
@@ -172,13 +200,21 @@ class ObjectList:
     def _extent(self, index: int) -> PackedExtent:
         compression = self._compressions[index]
         return PackedExtent(
-            names.data_object(self._prefix, self._numbers[index])
-            if compression else None,
+            self._name_of(self._numbers[index], compression),
             self._offsets[index], self._lengths[index],
             _COMPRESSIONS[compression], self._starts[index],
             self._stored[index],
             bytes(self._digests[_DIGEST_BYTES * index:
                                 _DIGEST_BYTES * (index + 1)]))
+
+    def _name_of(self, number: int, compression: int) -> str | None:
+        if compression == _ZEROS:
+            return None
+        named = self._named  # most lie in the object of the one before
+        if number != named[0]:
+            named = self._named = (
+                number, names.data_object(self._prefix, number))
+        return named[1]
 
     def batches(self) -> Iterator[tuple[int, bytes]]:
         """The number of an object and records of some of its extents."""

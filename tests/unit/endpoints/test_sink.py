@@ -19,6 +19,7 @@ import pytest
 
 from chunked_backup import errors
 from chunked_backup.endpoints import sink
+from chunked_backup.flow import write_back
 from chunked_backup.flow.buffers import BufferPool
 from tests.unit import harness
 
@@ -218,29 +219,62 @@ def test_the_sink_of_a_verification_keeps_nothing():
     assert vars(null) == {'_is_new': True}
 
 
-def test_whole_pages_are_written_past_the_cache_and_the_rest_through_it(
-        target, monkeypatch):
-    direct = []
+@pytest.fixture
+def writes(monkeypatch):
+    """What is written: where, how much, and whether past the cache."""
     real_pwrite = os.pwrite
+    seen = []
 
     def pwrite(descriptor, data, offset):
         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-        direct.append((offset, bool(flags & os.O_DIRECT)))
+        seen.append((offset, len(data), bool(flags & os.O_DIRECT)))
         return real_pwrite(descriptor, data, offset)
 
-    opened = sink.open_sink(target, is_new=True)
-    opened.prepare(MIB)
     monkeypatch.setattr(os, 'pwrite', pwrite)
-    with BufferPool(8192).borrow() as buffer:
-        buffer[:] = os.urandom(8192)
-        opened.write(4096, buffer)
-        opened.write(12288, buffer[:10])
-        assert content(target)[4096:12298] == bytes(buffer) + buffer[:10]
-    assert direct == [(4096, True), (12288, False)]
+    return seen
+
+
+@pytest.fixture
+def many():
+    """Two MiB that lie in memory as the disk wants them."""
+    with BufferPool(2 * MIB).borrow() as buffer:
+        buffer[:] = os.urandom(2 * MIB)
+        yield buffer
+
+
+def test_much_is_written_past_the_cache_and_little_through_it(
+        target, many, writes):
+    opened = sink.open_sink(target, is_new=True)
+    opened.write(4096, many)
+    opened.write(4096 + 2 * MIB, many[:MIB // 4 - 1])
+    assert content(target)[4096:] == bytes(many) + many[:MIB // 4 - 1]
+    assert writes == [(4096, 2 * MIB, True),
+                      (4096 + 2 * MIB, MIB // 4 - 1, False)]
+
+
+@pytest.mark.parametrize('is_readonly', [True, False])
+def test_what_lies_elsewhere_in_memory_is_copied_to_where_it_should(
+        target, many, writes, is_readonly):
+    data = many[1:-4]
+    if is_readonly:
+        data = memoryview(bytes(data))
+    opened = sink.open_sink(target, is_new=True)
+    opened.write(0, data)
+    assert content(target) == bytes(data)
+    assert writes == [(0, MIB, True), (MIB, MIB - 4096, True),
+                      (2 * MIB - 4096, 4091, False)]
+
+
+def test_what_begins_within_a_page_is_written_through_the_cache(
+        target, many, writes):
+    opened = sink.open_sink(target, is_new=True)
+    opened.write(512, many[:MIB])
+    assert content(target) == bytes(512) + many[:MIB]
+    assert writes == [(512, MIB, False)]
 
 
 def test_what_may_not_be_written_past_the_cache_is_written_through_it(
-        target, monkeypatch):
+        target, many, monkeypatch):
     real_pwrite = os.pwrite
 
     def refuse(descriptor, data, offset):
@@ -248,30 +282,22 @@ def test_what_may_not_be_written_past_the_cache_is_written_through_it(
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return real_pwrite(descriptor, data, offset)
 
-    opened = sink.open_sink(target, is_new=True)
-    opened.prepare(MIB)
     monkeypatch.setattr(os, 'pwrite', refuse)
-    with BufferPool(8192).borrow() as buffer:
-        buffer[:] = os.urandom(8192)
-        opened.write(4096, buffer)
-        assert content(target)[4096:12288] == bytes(buffer)
+    opened = sink.open_sink(target, is_new=True)
+    opened.write(0, many)
+    assert content(target) == bytes(many)
 
 
-@pytest.mark.parametrize('is_refused', [False, True])
-def test_the_device_is_set_to_work_before_the_end(target, monkeypatch,
-                                                  is_refused):
+def test_the_device_is_set_to_work_before_the_end(target, monkeypatch):
     written_before = []
 
     def advise(descriptor, offset, length, advice):
         written_before.append(os.fstat(descriptor).st_size)
-        if is_refused:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
-    monkeypatch.setattr(sink, '_WRITE_BACK_BYTES', 100)
+    monkeypatch.setattr(write_back, '_WRITE_BACK_BYTES', 100)
     monkeypatch.setattr(os, 'posix_fadvise', advise)
     opened = sink.open_sink(target, is_new=True)
-    for start in range(0, 250, 25):
-        opened.write(start, memoryview(bytes([start]) * 25))
-    assert written_before == [100, 200]
-    assert content(target) == b''.join(bytes([start]) * 25
-                                       for start in range(0, 250, 25))
+    opened.write(0, memoryview(bytes(60)))
+    opened.write(60, memoryview(bytes(60)))
+    opened.close()
+    assert written_before == [120]

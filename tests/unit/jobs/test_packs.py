@@ -155,6 +155,113 @@ def test_far_extents_are_asked_for_apart(driver, monkeypatch):
         ('00001', 0, 412 * BLOCK + 1)])
 
 
+class Reader:
+    """Gives a part of an object; remembers each read, and fails at one.
+
+    :param bad: where in the object nothing can be read.
+    """
+
+    def __init__(self, data, start, length, bad):
+        self._data = data
+        self._position = start
+        self._end = start + length
+        self._bad = bad
+        self.reads = []
+
+    def read(self, size):
+        end = min(self._position + size, self._end, len(self._data))
+        if self._position <= self._bad < end:
+            raise errors.DriverError(container='backups', object_name='one',
+                                     reason='a bad sector')
+        data = bytes(self._data[self._position:end])
+        self.reads.append((self._position, len(data)))
+        self._position = end
+        return data
+
+    def skip(self, count):
+        self._position += count
+
+
+@pytest.fixture
+def readers(driver, monkeypatch):
+    """Those of the driver, all with the same bad place; none at first."""
+    class Readers(list):
+        bad = -1
+
+    readers = Readers()
+
+    @contextlib.contextmanager
+    def opened(container, object_name, start, length, extra_metadata=None):
+        readers.append(Reader(driver.stores[container][object_name], start,
+                              length, readers.bad))
+        yield readers[-1]
+
+    monkeypatch.setattr(driver, 'get_range_reader', opened)
+    support.override(executor='serial')
+    return readers
+
+
+def test_what_adjoins_is_read_at_once_and_gaps_are_not_read(driver, readers):
+    driver.chunk_size_bytes = 8 * CHUNK
+    harness.back_up(driver, 'full', bytes(8 * CHUNK))
+    one = changed(bytes(8 * CHUNK), range(0, 400, 2))
+    harness.back_up(driver, 'one', one, 'full')
+    two = changed(one, [20, 22, 100, 101], 1)
+    backup = harness.back_up(driver, 'two', two, 'one')
+    readers.clear()
+    assert harness.restore(driver, backup) == two
+    # One block in two lies in the object: 10 and 11 are not needed, nor 50.
+    assert sorted(read for reader in readers for read in reader.reads) == [
+        (0, 4 * BLOCK), (0, 10 * BLOCK), (4 * BLOCK, 0),
+        (12 * BLOCK, 38 * BLOCK), (51 * BLOCK, 149 * BLOCK),
+        (200 * BLOCK, 0)]
+
+
+def test_no_more_than_a_piece_is_in_memory_at_a_time(driver, readers,
+                                                     monkeypatch):
+    monkeypatch.setattr(fetch_pack, 'PIECE_BYTES', 3 * BLOCK)
+    driver.chunk_size_bytes = 8 * CHUNK
+    harness.back_up(driver, 'full', bytes(8 * CHUNK))
+    volume = changed(bytes(8 * CHUNK), range(0, 16, 2))
+    backup = harness.back_up(driver, 'one', volume, 'full')
+    readers.clear()
+    assert harness.restore(driver, backup) == volume
+    assert [length // BLOCK for _, length in readers[0].reads] == [3, 3, 2, 0]
+
+
+def test_a_salvage_loses_no_neighbour_of_what_cannot_be_read(driver,
+                                                             readers):
+    driver.chunk_size_bytes = 8 * CHUNK
+    harness.back_up(driver, 'full', bytes(8 * CHUNK))
+    volume = changed(bytes(8 * CHUNK), range(0, 200, 2))
+    backup = harness.back_up(driver, 'one', volume, 'full')
+    readers.bad = 50 * BLOCK + 7
+    with pytest.raises(errors.DriverError, match='a bad sector'):
+        harness.restore(driver, backup)
+    salvaged = harness.restore(driver, backup, salvage=True)
+    assert salvaged == volume[:100 * BLOCK].ljust(8 * CHUNK, b'\0')
+
+
+@pytest.mark.parametrize('is_salvage', [False, True])
+def test_an_object_that_is_cut_short_says_where(driver, is_salvage):
+    driver.chunk_size_bytes = 8 * CHUNK
+    harness.back_up(driver, 'full', bytes(8 * CHUNK))
+    volume = changed(bytes(8 * CHUNK), range(0, 200, 2))
+    backup = harness.back_up(driver, 'one', volume, 'full')
+    [name] = [name for name in harness.objects_of(driver, backup)
+              if name.endswith('-00001')]
+    stored = driver.stores['backups']
+    stored[name] = stored[name][:50 * BLOCK + 7]
+    if is_salvage:
+        salvaged = harness.restore(driver, backup, salvage=True)
+        assert salvaged == volume[:100 * BLOCK].ljust(8 * CHUNK, b'\0')
+        return
+    with pytest.raises(errors.CorruptObject, match=(
+            f'cut short: it should have {51 * BLOCK} bytes')) as caught:
+        harness.restore(driver, backup)
+    assert caught.value.offset == 100 * BLOCK
+
+
 def test_zeros_are_stored_nowhere(driver, tmp_path):
     path = tmp_path / 'volume'
     with open(path, 'wb') as file:

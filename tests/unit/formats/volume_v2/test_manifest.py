@@ -148,11 +148,16 @@ def test_many_extents_are_written_and_read_in_batches():
 
 def test_extents_are_found_by_where_they_are():
     objects = parse(written(*PACKS)).objects
-    assert list(objects.within(4 * BLOCK, 10 * BLOCK)) == [
-        PACKS[0][1][2], PACKS[1][1][0]]
-    assert list(objects.within(21 * BLOCK, 99 * BLOCK)) == [PACKS[1][1][2]]
-    assert list(objects.within(0, 1)) == [zeros(0, 3)]
-    assert list(objects.within(22 * BLOCK, 99 * BLOCK)) == []
+    zero, first, second = PACKS[0][1][0], PACKS[0][1][2], PACKS[1][1][0]
+    last = PACKS[1][1][2]
+    assert list(objects.within([(4 * BLOCK, 10 * BLOCK)])) == [
+        (first, [(5 * BLOCK, 6 * BLOCK)]), (second, [(9 * BLOCK, 10 * BLOCK)])]
+    assert list(objects.within([(0, 1), (5, 7), (20 * BLOCK, 21 * BLOCK),
+                                (21 * BLOCK, 99 * BLOCK)])) == [
+        (zero, [(0, 1), (5, 7)]),
+        (last, [(20 * BLOCK, 21 * BLOCK), (21 * BLOCK, 22 * BLOCK)])]
+    assert list(objects.within([(22 * BLOCK, 99 * BLOCK)])) == []
+    assert list(objects.within([])) == []
 
 
 def test_where_objects_end():
