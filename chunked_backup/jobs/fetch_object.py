@@ -32,6 +32,7 @@ from chunked_backup.flow.executors import Executor
 from chunked_backup.flow.monitor import Monitor
 from chunked_backup.jobs.chain import Chain
 from chunked_backup.jobs.checked_sink import CheckedSink
+from chunked_backup.jobs.checked_sink import Piece
 from chunked_backup.jobs.checked_sink import Ranges
 from chunked_backup.jobs.checked_sink import cut
 from chunked_backup.jobs.faults import Faults
@@ -125,7 +126,7 @@ class _Transfer:
                 unused = itertools.cycle((one, other))
                 while self._position < last:
                     self._fetcher.monitor.check()
-                    self._step(plain, reader, unused)
+                    self._step(plain, reader, unused, last)
             finally:  # the buffers are in use until then
                 native.wait_all(self._running)
         self.finish_checks()
@@ -133,11 +134,12 @@ class _Transfer:
             self._check_end(plain)
 
     def _step(self, plain: codecs.Decompressor, reader: Reader,
-              unused: Iterator[memoryview]) -> None:
+              unused: Iterator[memoryview], last: int) -> None:
         """Read one piece; check and write the one before it meanwhile.
 
         :param unused: gives the buffer that the piece before is not in; only
             a piece that is read takes one.
+        :param last: where in the volume what is read of the object ends.
         """
         start = self._position
         length = min(self._fetcher.buffers.buffer_bytes,
@@ -149,14 +151,24 @@ class _Transfer:
         data = next(unused)[:length]
         self._fill(plain, data)
         self.finish_checks()
+        self._check(data, [(low, data[low - start:high - start])
+                           for low, high in parts], start + length >= last)
+        self._position += length
+
+    def _check(self, data: memoryview, pieces: list[Piece],
+               is_last: bool) -> None:
+        """Have a piece checked and written, the last one here: there is
+        nothing more to read meanwhile, and most objects have one alone."""
+        if is_last:
+            self._fetcher.checked.write(pieces, self._corrupt)
+            if self._fetcher.thorough:
+                self._md5.update(data)
+            return
         self._running = [self._fetcher.cpu.submit(
-            self._fetcher.checked.write,
-            [(low, data[low - start:high - start]) for low, high in parts],
-            self._corrupt)]
+            self._fetcher.checked.write, pieces, self._corrupt)]
         if self._fetcher.thorough:
             self._running.append(
                 self._fetcher.cpu.submit(self._md5.update, data))
-        self._position += length
 
     def _skip(self, reader: Reader, length: int) -> bool:
         return (not self._fetcher.thorough

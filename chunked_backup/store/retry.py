@@ -52,6 +52,16 @@ class RetryPolicy:
 
         :raises DriverError: what the last try has raised.
         """
+        try:
+            return function()  # tenacity takes 30 us, which few calls need
+        except errors.TransientDriverError as exc:
+            failed = [exc]
+
+        def again() -> Result:
+            if failed:  # the first try was that
+                raise failed.pop()
+            return function()
+
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(
                 errors.TransientDriverError),
@@ -59,4 +69,4 @@ class RetryPolicy:
             wait=tenacity.wait_random_exponential(
                 multiplier=self.wait_s, max=_LONGEST_WAIT_S),
             before_sleep=lambda state: self.retried(),
-            sleep=self.sleep, reraise=True)(function)
+            sleep=self.sleep, reraise=True)(again)

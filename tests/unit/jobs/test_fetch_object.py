@@ -122,6 +122,23 @@ def test_what_is_not_wanted_is_skipped_where_the_store_can(workers,
     assert driver.read_bytes == 4 * BLOCK  # two pieces of two blocks
 
 
+@pytest.mark.parametrize('pieces, handed_over', [(1, 0), (4, 3)])
+def test_what_is_read_last_is_handed_to_nobody(workers, monkeypatch, pieces,
+                                               handed_over):
+    harness.small_pieces(monkeypatch, CHUNK // pieces)
+    submitted = []
+    submit = workers.cpu.submit
+
+    def counting(function, *args):
+        submitted.append(function)
+        return submit(function, *args)
+
+    monkeypatch.setattr(workers.cpu, 'submit', counting)
+    target, _ = fetch(workers, [(0, CHUNK)])
+    assert target.getvalue() == DATA
+    assert len(submitted) == handed_over
+
+
 def test_nothing_is_skipped_in_a_verification(workers, monkeypatch):
     harness.small_pieces(monkeypatch)
     driver = SkippingDriver()
