@@ -21,14 +21,16 @@ Replaying the chain from the oldest (as Cinder does) writes the volume several
 times over, and with zeros left out restored wrong bytes in Cinder 23 to 28.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from chunked_backup.model import PackedExtent
 from chunked_backup.model import StoredObject
 
-# Behind every volume.
-_NO_GAP = (1 << 64, 1 << 64)
+# No volume reaches as far.
+_NOWHERE = sys.maxsize
+_NO_GAP = (_NOWHERE, _NOWHERE)
 
 
 class Fetch(NamedTuple):
@@ -100,7 +102,7 @@ def _cover(missing: Sequence[tuple[int, int]], level: int,
         if ranges and not _join(packs, stored, ranges):
             fetches.append(Fetch(level, stored, ranges))
             packs[stored.name] = fetches[-1]
-        if start == _NO_GAP[0]:
+        if start == _NOWHERE:
             break
     else:
         left.append((start, end))

@@ -86,8 +86,16 @@ EQUIVALENT = {
         # Set again for the first object, before it is used.
         'self._object_bytes = 0 (0 to 1)',
         # It looks at one extent more.
-        'index = max(0, bisect.bisect_right(self._offsets, low) - 1) '
-        '(1 to 2)',
+        'index = known = max(0, bisect.bisect_right(offsets, ranges[0][0]) '
+        '- 1) (1 to 2)',
+        'if end >= high: (GtE to Gt)',
+        # The larger, or the smaller, of two that are the same.
+        'parts.append((low if low > start else start, high if high < end '
+        'else end)) (Gt to GtE)',
+        'parts.append((low if low > start else start, high if high < end '
+        'else end)) (Lt to LtE)',
+        # The name is made again each time.
+        'if number != named[0]: (0 to 1)',
     },
     'blocks/codecs': {
         # How much is held and read at a time; how well zstd compresses.
@@ -101,7 +109,8 @@ EQUIVALENT = {
         'break (left out)',
     },
     'blocks/digests': {
-        # How many zeros are compared or hashed at a time.
+        # How much is looked at, compared or hashed at a time.
+        '_GLANCE_BYTES = 64 (64 to 65)',
         '_ZEROS = bytes(1 << 20) (1 to 2)',
         '_ZEROS = bytes(1 << 20) (20 to 21)',
         # The first byte was among the 64 that were looked at before.

@@ -165,9 +165,11 @@ class ObjectList:
 
         :param ranges: of the volume, sorted and apart.
         """
+        if not ranges:
+            return
         offsets, lengths = self._offsets, self._lengths
-        index = known = max(0, bisect.bisect_right(
-            offsets, ranges[0][0] if ranges else 0) - 1)
+        index = known = max(
+            0, bisect.bisect_right(offsets, ranges[0][0]) - 1)
         parts: list[tuple[int, int]] = []
         for low, high in ranges:
             while index < len(offsets) and (start := offsets[index]) < high:

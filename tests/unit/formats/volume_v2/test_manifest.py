@@ -156,6 +156,9 @@ def test_extents_are_found_by_where_they_are():
                                 (21 * BLOCK, 99 * BLOCK)])) == [
         (zero, [(0, 1), (5, 7)]),
         (last, [(20 * BLOCK, 21 * BLOCK), (21 * BLOCK, 22 * BLOCK)])]
+    # The one behind begins where the range ends.
+    assert list(objects.within([(3 * BLOCK, 5 * BLOCK)])) == [
+        (PACKS[0][1][1], [(3 * BLOCK, 4 * BLOCK)])]
     assert list(objects.within([(22 * BLOCK, 99 * BLOCK)])) == []
     assert list(objects.within([])) == []
 
