@@ -38,15 +38,17 @@ class WriteBack:
 
     def __init__(self, descriptor: Descriptor) -> None:
         self._descriptor = descriptor
+        self._lock = native.lock()
         self._cached_bytes = 0
         self._asked: native.Future[None] | None = None
 
     def wrote(self, count: int) -> None:
         """Count bytes that have been written to the page cache."""
-        self._cached_bytes += count  # a lost update does no harm
-        if self._cached_bytes < _WRITE_BACK_BYTES:
-            return
-        if self._asked is None or self._asked.done():
+        with self._lock:
+            self._cached_bytes += count
+            if self._cached_bytes < _WRITE_BACK_BYTES or (
+                    self._asked is not None and not self._asked.done()):
+                return
             self._cached_bytes = 0
             self._asked = native.Future()
             native.start(self._ask, 'chunked_backup_write_back', self._asked)

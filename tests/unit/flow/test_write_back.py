@@ -94,3 +94,17 @@ def test_what_was_written_meanwhile_counts(descriptor, asked):
 
 def test_closing_what_was_never_asked_is_no_matter(descriptor):
     write_back.WriteBack(descriptor).close()
+
+
+def test_it_is_asked_once_at_a_time_whoever_writes(descriptor, asked):
+    writing = write_back.WriteBack(descriptor)
+    threads = [threading.Thread(target=writing.wrote, args=(100,))
+               for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert asked.begun.acquire(timeout=60)
+    assert len(asked) == 1
+    asked.answer.set()
+    writing.close()
