@@ -137,8 +137,7 @@ class ObjectList:
         return self._object_count
 
     def __iter__(self) -> Iterator[PackedExtent]:
-        # Columns at a time: 0.7 us for an extent in place of 2.3, and a chain
-        # of 11 backups of 1 GiB has 53,000.
+        # Columns at a time; one extent after the other takes twice as long.
         digests = itertools.chain.from_iterable(
             struct.iter_unpack(f'{_DIGEST_BYTES}s', self._digests))
         return map(PackedExtent._make, zip(
