@@ -105,8 +105,7 @@ class PackFetcher:
                   objects.ends_object(wanted[-1][0]))
 
     @staticmethod
-    def _fits(wanted: Wanted,
-              extent: PackedExtent) -> bool:
+    def _fits(wanted: Wanted, extent: PackedExtent) -> bool:
         first, last = wanted[0][0], wanted[-1][0]
         end = extent.start + extent.stored_bytes
         return (end - first.start <= _RUN_BYTES and extent.start - last.start
