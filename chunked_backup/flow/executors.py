@@ -24,15 +24,17 @@ import functools
 import os
 import queue
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, TypeVarTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar, TypeVarTuple, cast
 
 from chunked_backup import errors
 from chunked_backup.flow import native
 
 Arguments = TypeVarTuple('Arguments')
+Item = TypeVar('Item')
 Result = TypeVar('Result')
 
+_NOTHING = object()
 _POLL_S = 0.25
 #: How long the end of a job waits for functions that hang.
 SHUTDOWN_GRACE_S = 1.5
@@ -45,6 +47,19 @@ class Executor(abc.ABC):
     def submit(self, function: Callable[[*Arguments], Result],
                *args: *Arguments) -> native.Future[Result]:
         """Have ``function(*args)`` run, now or later."""
+
+    @abc.abstractmethod
+    def run_all(self, function: Callable[[Item], None],
+                items: Iterable[Item], tick: Callable[[], None]) -> None:
+        """``function(item)`` for each item, in no order, by all threads.
+
+        A thread that is through with one draws the next itself, so ``items``
+        is drawn from by one at a time, and no further than needed. An error
+        is raised soon, whatever the others wait for; no item is begun then.
+
+        :param tick: called by the coordinator several times a second; an
+            error of its own counts as one of the function's.
+        """
 
     @abc.abstractmethod
     def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
@@ -74,6 +89,12 @@ class SerialExecutor(Executor):
         except Exception as exc:  # handed on by result()
             future.set_exception(exc)
         return future
+
+    def run_all(self, function: Callable[[Item], None],
+                items: Iterable[Item], tick: Callable[[], None]) -> None:
+        for item in items:
+            tick()
+            function(item)
 
     def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
         pass
@@ -115,6 +136,25 @@ class ThreadExecutor(Executor):
                 native.start(self._work, name, self._threads[-1])
         return future
 
+    def run_all(self, function: Callable[[Item], None],
+                items: Iterable[Item], tick: Callable[[], None]) -> None:
+        # One future a thread, not one an item: a restore of 10,000 objects of
+        # one block took 6.5 s with these, 5.7 s without.
+        share = _Share(function, items)
+        futures = [self.submit(share.work) for _ in range(self._limit)]
+
+        def look() -> None:
+            tick()
+            for future in futures:
+                if future.done():
+                    future.result()
+
+        try:
+            for future in futures:
+                self.result(future, look)
+        finally:
+            share.end()
+
     def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
         with self._lock:
             self._is_shut_down = True
@@ -138,6 +178,35 @@ class ThreadExecutor(Executor):
                     future.set_exception(exc)
             del order, future, function  # nothing is kept while idle
             self._idle.release()
+
+
+class _Share(Generic[Item]):
+    """Items that some threads share out among themselves."""
+
+    def __init__(self, function: Callable[[Item], None],
+                 items: Iterable[Item]) -> None:
+        self._function = function
+        self._items = iter(items)
+        self._lock = native.lock()
+        self._has_ended = False
+
+    def work(self) -> None:
+        """What each of the threads runs."""
+        try:
+            for item in iter(self._draw, _NOTHING):
+                self._function(cast(Item, item))
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Have nobody draw an item any more."""
+        self._has_ended = True
+
+    def _draw(self) -> Item | object:
+        with self._lock:
+            if self._has_ended:
+                return _NOTHING
+            return next(self._items, _NOTHING)
 
 
 class Workers:

@@ -25,6 +25,7 @@ from chunked_backup.blocks.codecs import Source
 from chunked_backup.formats.fields import InvalidDocument
 
 _DEEPEST = 50
+_OPENING = ('start_map', 'start_array')
 
 
 class Events:
@@ -72,34 +73,37 @@ class Events:
         """Each element of the array that comes next, as Python values."""
         if self._next()[0] != 'start_array':
             raise InvalidDocument('a list was expected')
-        while True:
-            event, value = self._next()
-            if event == 'end_array':
-                return
-            yield self._build(event, value)
+        return self._elements(depth=0)
 
     def value(self) -> Any:
         """Whatever comes next, as Python values."""
-        return self._build(*self._next())
+        return self._build(*self._next(), depth=0)
 
-    def _build(self, event: str, value: Any) -> Any:
-        builder = ijson.ObjectBuilder()
-        open_keys: list[set[str]] = []  # of each map and list around
-        while True:
-            if event == 'map_key':
-                if value in open_keys[-1]:
-                    raise InvalidDocument(f'{value} stands in it twice')
-                open_keys[-1].add(value)
-            builder.event(event, value)
-            if event.startswith('start_'):
-                open_keys.append(set())
-            elif event.startswith('end_'):
-                open_keys.pop()
-            if not open_keys:
-                return builder.value
-            if len(open_keys) > _DEEPEST:
-                raise InvalidDocument('it is nested too deeply')
-            event, value = self._next()
+    def _build(self, event: str, value: Any, depth: int) -> Any:
+        """What an event begins.
+
+        :param depth: how many maps and lists it is in.
+        """
+        if event not in _OPENING:
+            return value
+        if depth == _DEEPEST:
+            raise InvalidDocument('it is nested too deeply')
+        if event == 'start_array':
+            return list(self._elements(depth + 1))
+        return self._entries(depth + 1)
+
+    def _elements(self, depth: int) -> Iterator[Any]:
+        while (event := self._next())[0] != 'end_array':
+            yield self._build(*event, depth)
+
+    def _entries(self, depth: int) -> dict[str, Any]:
+        entries: dict[str, Any] = {}
+        while (event := self._next())[0] != 'end_map':
+            key = event[1]
+            if key in entries:
+                raise InvalidDocument(f'{key} stands in it twice')
+            entries[key] = self._build(*self._next(), depth)
+        return entries
 
 
 class _WithNewline:

@@ -35,7 +35,6 @@ from chunked_backup.endpoints.sink import VolumeSink
 from chunked_backup.flow.executors import open_workers
 from chunked_backup.flow.executors import run_one
 from chunked_backup.flow.monitor import Monitor
-from chunked_backup.flow.window import ordered
 from chunked_backup.jobs.chain import Chain
 from chunked_backup.jobs.faults import Faults
 from chunked_backup.jobs.fetch import Fetcher
@@ -116,10 +115,8 @@ class RestoreJob:
             fetcher = Fetcher(self._chain, self._sink, self._monitor,
                               self._faults, workers, self._thorough)
             try:
-                for _ in ordered(workers.io, fetcher.fetch,
-                                 zip(fetcher.units(fetches)),
-                                 2 * workers.io_threads, self._monitor.tick):
-                    pass
+                workers.io.run_all(fetcher.fetch, fetcher.units(fetches),
+                                   self._monitor.tick)
             except BaseException:
                 self._monitor.stop()
                 raise

@@ -25,6 +25,10 @@ def nothing():
     pass
 
 
+def nothing_with(item):
+    pass
+
+
 @pytest.mark.parametrize('mode', MODES)
 def test_a_result_comes_back(mode):
     with executors.open_workers(mode, 2) as workers:
@@ -140,6 +144,130 @@ def test_threads_are_started_as_they_are_needed():
     go_on.set()
     assert all(future.result(60) for future in futures)
     executor.shutdown()
+
+
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('count', (0, 1, 40))
+def test_all_items_are_run_and_each_once(mode, count):
+    done = []
+    with executors.open_workers(mode, 3) as workers:
+        workers.io.run_all(done.append, iter(range(count)), nothing)
+    assert sorted(done) == list(range(count))
+
+
+def test_a_thread_that_is_held_up_holds_up_no_item():
+    go_on = threading.Event()
+    done = []
+
+    def work(number):
+        if number == 0:
+            go_on.wait(60)
+        done.append(number)
+        if number == 5:
+            go_on.set()
+
+    with executors.open_workers('threads', 2) as workers:
+        workers.io.run_all(work, range(6), nothing)
+    assert done == [1, 2, 3, 4, 5, 0]
+
+
+def test_no_more_items_are_drawn_than_threads_work_on():
+    go_on = threading.Event()
+    drawn = []
+
+    def items():
+        for number in range(20):
+            drawn.append(number)
+            yield number
+
+    def tick():
+        seen.append(len(drawn))
+        if len(seen) == 4:
+            go_on.set()
+
+    seen = []
+    with executors.open_workers('threads', 2) as workers:
+        workers.io.run_all(lambda _: go_on.wait(60), items(), tick)
+    assert max(seen[:4]) == 2 and len(drawn) == 20
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_after_an_error_no_item_is_begun(mode):
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        if number == 3:
+            raise ValueError('the third')
+
+    with executors.open_workers(mode, 1) as workers:
+        with pytest.raises(ValueError, match='the third'):
+            workers.io.run_all(work, range(20), nothing)
+    assert begun == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_an_error_of_the_items_themselves_comes_back(mode):
+    def items():
+        yield 1
+        raise ValueError('no more of them')
+
+    with executors.open_workers(mode, 2) as workers:
+        with pytest.raises(ValueError, match='no more of them'):
+            workers.io.run_all(nothing_with, items(), nothing)
+
+
+def test_who_meets_an_error_ends_it_for_the_others():
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        raise ValueError('the first')
+
+    share = executors._Share(work, range(20))
+    with pytest.raises(ValueError, match='the first'):
+        share.work()
+    share.work()
+    assert begun == [0]
+
+
+def test_an_error_does_not_wait_for_those_who_wait():
+    go_on = threading.Event()
+
+    def work(number):
+        if number == 0:
+            go_on.wait(60)
+        elif number == 1:
+            raise ValueError('at once')
+
+    with executors.open_workers('threads', 2) as workers:
+        try:
+            with pytest.raises(ValueError, match='at once'):
+                workers.io.run_all(work, range(6), nothing)
+            assert not go_on.is_set()
+        finally:
+            go_on.set()
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_after_an_error_of_the_tick_no_item_is_begun(mode):
+    begun = []
+    first = threading.Event()
+
+    def work(number):
+        begun.append(number)
+        first.wait(60)
+
+    def tick():
+        raise errors.Cancelled()
+
+    with executors.open_workers(mode, 1) as workers:
+        try:
+            with pytest.raises(errors.Cancelled):
+                workers.io.run_all(work, range(20), tick)
+        finally:
+            first.set()
+    assert len(begun) <= 1
 
 
 @pytest.mark.parametrize('mode', MODES)
