@@ -57,6 +57,15 @@ def change_blocks(path, share, seed, block_bytes=32768):
     return len(chosen)
 
 
+def data_bytes(path, block_bytes):
+    """How many bytes of a file are in blocks that are not all zeros."""
+    zeros = bytes(block_bytes)
+    with open(path, 'rb') as file:
+        return sum(len(block)
+                   for block in iter(lambda: file.read(block_bytes), b'')
+                   if block != zeros)
+
+
 def write_sparse(path, size_bytes, data_bytes, seed=1):
     """A file with holes: its data, which does not compress, lies in pieces of
     4 MiB at random places."""
