@@ -252,6 +252,19 @@ class PatchError(CorruptBackup):
     template = 'the new version of %(name)s cannot be made: %(reason)s'
 
 
+class DecodeError(ChunkedBackupError):
+    """Stored bytes that are no stream of their codec. Callers say whose."""
+
+    template = '%(reason)s'
+    exit_code = 5
+
+
+class StreamCutShort(DecodeError):
+    """A stream that ends before its end."""
+
+    template = 'the stored stream is cut short'
+
+
 class IncompleteChain(CorruptBackup):
     """A manifest, a backup or a range of the volume is missing."""
 

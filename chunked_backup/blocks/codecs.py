@@ -34,13 +34,13 @@ from the start.
 
 import bz2
 import functools
-from collections.abc import Generator
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from isal import isal_zlib
 
 from chunked_backup import errors
 from chunked_backup.blocks import samples
+from chunked_backup.blocks import zstd_frames
 from chunked_backup.blocks.zlib_writer import ZlibWriter
 
 if TYPE_CHECKING:
@@ -66,18 +66,10 @@ _READ_BYTES = 64 << 10
 _ZLIB_ERROR = cast(type[Exception], isal_zlib.error)
 # None is used by two at the same time; there are as many as ever were at work.
 _IDLE_ZSTD: list['zstandard.ZstdCompressor'] = []
-_CUT_SHORT = 'the stored stream is cut short'
 
 
-class DecodeError(errors.ChunkedBackupError):
-    """The stored bytes are no stream of their codec. Callers say whose."""
-
-    template = '%(reason)s'
-    exit_code = 5
-
-
-def _broken(cause: Exception) -> DecodeError:
-    return DecodeError(reason=f'the stored stream is broken ({cause})')
+def _broken(cause: Exception) -> errors.DecodeError:
+    return errors.DecodeError(reason=f'the stored stream is broken ({cause})')
 
 
 class Compressor(Protocol):
@@ -198,7 +190,7 @@ def decompress_first(spelling: str, stored: bytes,
         one byte above ``length`` was made.
     """
     if spelling in ZSTD:
-        end = _first_frame_bytes(stored)
+        end = zstd_frames.first_frame_bytes(stored)
         plain = decompress(spelling, stored[:end], length)
     elif spelling in ZLIB:
         plain, end = _decompress_first_of(isal_zlib.decompressobj(), stored,
@@ -207,10 +199,12 @@ def decompress_first(spelling: str, stored: bytes,
         plain, end = _decompress_first_of(bz2.BZ2Decompressor(), stored,
                                           length)
     else:
-        raise DecodeError(reason=f'compression "{spelling}" has no streams')
+        raise errors.DecodeError(
+            reason=f'compression "{spelling}" has no streams')
     if len(plain) != length:
-        raise DecodeError(reason=f'the stream has {len(plain)} bytes or more, '
-                                 f'{length} are expected')
+        raise errors.DecodeError(
+            reason=f'the stream has {len(plain)} bytes or more, {length} are '
+                   'expected')
     return plain, end
 
 
@@ -221,7 +215,7 @@ def _decompress_first_of(stream: Any, stored: bytes,
     except (_ZLIB_ERROR, OSError, ValueError) as exc:
         raise _broken(exc) from exc
     if not stream.eof and len(plain) <= length:
-        raise DecodeError(reason=_CUT_SHORT)
+        raise errors.StreamCutShort()
     return plain, len(stored) - len(stream.unused_data)
 
 
@@ -239,7 +233,7 @@ def decompressor(spelling: str, source: Source) -> Decompressor:
         return _Bz2Reader(source)
     if spelling in ZSTD:
         return _ZstdReader(source)
-    raise DecodeError(reason=f'unknown compression "{spelling}"')
+    raise errors.DecodeError(reason=f'unknown compression "{spelling}"')
 
 
 class _Whole:
@@ -278,9 +272,10 @@ class _ZlibReader:
             if plain:
                 return plain
             if not stored and not self._stream.eof:
-                raise DecodeError(reason=_CUT_SHORT)
+                raise errors.StreamCutShort()
         if self._stream.unused_data or self._source.read(1):
-            raise DecodeError(reason='bytes follow the end of the stream')
+            raise errors.DecodeError(
+                reason='bytes follow the end of the stream')
         return b''
 
 
@@ -304,7 +299,7 @@ class _Bz2Reader:
             elif self._stream.needs_input:
                 stored = self._source.read(_READ_BYTES)
                 if not stored:
-                    raise DecodeError(reason=_CUT_SHORT)
+                    raise errors.StreamCutShort()
             else:
                 stored = b''
             try:
@@ -342,70 +337,11 @@ class _WholeFrames:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._field = bytearray()
-        self._begin()
+        self._frames = zstd_frames.Frames()
 
     def read(self, size: int) -> bytes:
         data = self._source.read(size)
-        if not data and self._is_within:
-            raise DecodeError(reason=_CUT_SHORT)
-        self._follow(memoryview(data))
+        if not data and self._frames.is_within:
+            raise errors.StreamCutShort()
+        self._frames.follow(memoryview(data))
         return data
-
-    def _follow(self, data: memoryview) -> None:
-        while data:
-            if not self._is_within:
-                self._begin()
-            self._field += data[:self._missing]
-            taken = min(len(data), self._missing)
-            self._missing -= taken
-            data = data[taken:]
-            if not self._missing:
-                self._next_field()
-
-    def _begin(self) -> None:
-        self._fields = _zstd_fields()
-        self._missing = next(self._fields)
-        self._is_within = True
-
-    def _next_field(self) -> None:
-        field = bytes(self._field)
-        self._field.clear()
-        try:
-            self._missing = self._fields.send(field)
-        except StopIteration:
-            self._is_within = False
-
-
-def _first_frame_bytes(stored: bytes) -> int:
-    fields = _zstd_fields()
-    end, size = 0, next(fields)
-    try:
-        while True:
-            end += size
-            if end > len(stored):
-                raise DecodeError(reason=_CUT_SHORT)
-            size = fields.send(stored[end - size:end])
-    except StopIteration:
-        return end
-
-
-def _zstd_fields() -> Generator[int, bytes, None]:
-    """The fields of one zstd frame (RFC 8878): gives how many bytes each
-    has, never 0, and is sent them."""
-    if (yield 4) != b'\x28\xb5\x2f\xfd':
-        raise DecodeError(reason='the stored stream is no zstd frame')
-    descriptor = (yield 1)[0]
-    single_segment = descriptor >> 5 & 1
-    yield (1 - single_segment + (0, 1, 2, 4)[descriptor & 3]
-           + (single_segment, 2, 4, 8)[descriptor >> 6])
-    last_block = False
-    while not last_block:
-        block = int.from_bytes((yield 3), 'little')
-        last_block = bool(block & 1)
-        repeats_one_byte = block >> 1 & 3 == 1
-        length = 1 if repeats_one_byte else block >> 3
-        if length:
-            yield length
-    if descriptor & 4:
-        yield 4  # a checksum

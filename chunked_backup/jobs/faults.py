@@ -16,7 +16,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from chunked_backup import errors
-from chunked_backup.blocks import codecs
 from chunked_backup.flow import native
 from chunked_backup.model import BadRange
 
@@ -49,7 +48,7 @@ class Faults:
             if not self.salvage:
                 raise
             raise corrupt(f'it cannot be read: {exc}') from exc
-        except codecs.DecodeError as exc:
+        except errors.DecodeError as exc:
             raise corrupt(str(exc)) from exc
 
     def add(self, error: errors.CorruptBackup, start: int, end: int) -> None:

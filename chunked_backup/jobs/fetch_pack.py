@@ -214,7 +214,7 @@ class PackFetcher:
             try:
                 plain = memoryview(codecs.decompress(
                     extent.compression, bytes(stored), extent.length))
-            except codecs.DecodeError as exc:
+            except errors.DecodeError as exc:
                 raise transfer.corrupt(str(exc), parts[0][0]) from exc
         if len(plain) != extent.length:
             raise transfer.corrupt(

@@ -73,7 +73,7 @@ class KeptObjects:
                 return self._compare(name, extent, compression)
             except errors.ObjectNotFound:
                 return None
-            except (codecs.DecodeError, Differs):
+            except (errors.DecodeError, Differs):
                 continue
         return None
 
@@ -150,7 +150,7 @@ class KeptPack:
         try:
             found, size = codecs.decompress_first(self._compression, stored,
                                                   len(plain))
-        except codecs.DecodeError as exc:
+        except errors.DecodeError as exc:
             raise Differs() from exc
         if found != plain:
             raise Differs()

@@ -135,7 +135,7 @@ class StreamReader:
             try:
                 plain = codecs.decompress(segment.compression, stored,
                                           segment.length)
-            except codecs.DecodeError as exc:
+            except errors.DecodeError as exc:
                 raise self._corrupt(name, str(exc)) from exc
         if len(plain) != segment.length:
             raise self._corrupt(

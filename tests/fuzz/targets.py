@@ -102,7 +102,7 @@ def _decoded(codec, data, reference):
     cut, stored = (data[:1] or b'\0')[0], data[1:]
     try:
         plain = codecs.decompress(codec, stored, MOST_BYTES)
-    except codecs.DecodeError:
+    except errors.DecodeError:
         assert reference(stored) is None, 'the common library takes it'
         raise
     most, step = 1 + cut % 16 ** 2, 1 + 61 * (cut // 16)
@@ -113,7 +113,7 @@ def _decoded(codec, data, reference):
     assert expected is None or expected == plain
     try:
         codecs.decompress(codec, stored[:-1], MOST_BYTES)
-    except codecs.DecodeError:
+    except errors.DecodeError:
         return
     raise AssertionError('a stream that is cut short is taken')
 

@@ -57,6 +57,7 @@ TESTS = {
     'blocks/samples': [f'{_UNIT}/blocks/test_samples.py'],
     'blocks/zlib_writer': [f'{_UNIT}/blocks/test_zlib_writer.py',
                            'tests/property/test_codecs.py'],
+    'blocks/zstd_frames': [f'{_UNIT}/blocks/test_zstd_frames.py'],
     'formats/fields': [f'{_UNIT}/formats/test_fields.py',
                        f'{_UNIT}/formats/cinder_v1',
                        f'{_UNIT}/formats/volume_v2'],

@@ -20,6 +20,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chunked_backup import errors
 from chunked_backup.blocks import codecs
 
 STREAMS = st.sampled_from(['zlib', 'bz2', 'zstd'])
@@ -91,7 +92,7 @@ def test_a_stream_cut_short_is_an_error(spelling, plain, end, sizes):
     stored = codecs.compress(spelling, plain)
     try:
         read_all(spelling, io.BytesIO(stored[:end % len(stored)]), sizes)
-    except codecs.DecodeError:
+    except errors.DecodeError:
         return
     raise AssertionError('it was taken for a whole stream')
 
@@ -101,7 +102,7 @@ def test_bytes_behind_a_stream_are_an_error(spelling, plain, junk):
     stored = codecs.compress(spelling, plain)
     try:
         read_all(spelling, io.BytesIO(stored + junk))
-    except codecs.DecodeError:
+    except errors.DecodeError:
         return
     raise AssertionError('the bytes were overlooked')
 
@@ -113,7 +114,7 @@ def test_changed_bytes_give_an_error_or_bounded_output(spelling, plain, at,
     stored[at % len(stored)] ^= change
     try:
         read_all(spelling, io.BytesIO(stored), sizes)
-    except codecs.DecodeError:
+    except errors.DecodeError:
         pass
 
 
@@ -121,7 +122,7 @@ def test_changed_bytes_give_an_error_or_bounded_output(spelling, plain, at,
 def test_any_bytes_give_an_error_or_bounded_output(spelling, stored, sizes):
     try:
         read_all(spelling, io.BytesIO(stored), sizes)
-    except codecs.DecodeError:
+    except errors.DecodeError:
         pass
 
 
@@ -131,7 +132,7 @@ def test_the_first_of_several_streams_is_told_from_the_rest(
     stored = codecs.compress(spelling, plain)
     assert codecs.decompress_first(spelling, stored + rest, len(plain)) == (
         plain, len(stored))
-    with pytest.raises(codecs.DecodeError):
+    with pytest.raises(errors.DecodeError):
         codecs.decompress_first(spelling, stored[:cut % len(stored)],
                                 len(plain))
 
@@ -144,6 +145,6 @@ def test_a_changed_first_stream_is_an_error_or_as_long(spelling, plain, at,
     try:
         found, size = codecs.decompress_first(spelling, bytes(stored),
                                               len(plain))
-    except codecs.DecodeError:
+    except errors.DecodeError:
         return
     assert len(found) == len(plain) and size <= len(stored)

@@ -206,7 +206,7 @@ def test_fuzzed_streams(part, ledger, scale):
             while count <= len(plain) and (piece := decoded.read(
                     min(512, len(plain) + 1 - count))):
                 count += len(piece)
-        except codecs.DecodeError:
+        except errors.DecodeError:
             pass
         if count > len(plain) + 1:
             counted.silent.append(f'{codec}: {count} bytes')
@@ -228,7 +228,7 @@ def test_bombs(bomb, ledger):
                 while count <= length and (
                         piece := decoded.read(length + 1 - count)):
                     count += len(piece)
-            except codecs.DecodeError:
+            except errors.DecodeError:
                 pass
             if count > length + 1:
                 counted.silent.append(f'{codec}: {count} bytes of {length}')

@@ -91,17 +91,41 @@ def test_nesting_without_end_is_refused(opening, closing):
         document(b'{"a": ' + deep + b'}')
 
 
-def test_how_deep_is_too_deep():
-    assert document(b'{"a": ' + b'[' * 50 + b']' * 50 + b'}')
+@pytest.mark.parametrize('opening, closing', [(b'[', b']'),
+                                              (b'{"a":', b'}')])
+def test_how_deep_is_too_deep(opening, closing):
+    def nested(depth):
+        return (b'{"a": ' + opening * depth + b'[]' + closing * depth + b'}')
+
+    assert document(nested(49))
     with pytest.raises(InvalidDocument, match='too deeply'):
-        document(b'{"a": ' + b'[' * 51 + b']' * 51 + b'}')
+        document(nested(50))
+
+
+def test_how_deep_is_too_deep_for_an_item():
+    def items(depth):
+        events = json_stream.Events(io.BytesIO(
+            b'{"a": [' + b'[' * depth + b']' * depth + b']}'))
+        return [list(events.items()) for _ in events.keys()]
+
+    assert items(50)
+    with pytest.raises(InvalidDocument, match='too deeply'):
+        items(51)
+
+
+def test_nothing_comes_behind_the_end():
+    events = json_stream.Events(io.BytesIO(b'{"a": 1}'))
+    assert [events.value() for _ in events.keys()] == [1]
+    with pytest.raises(InvalidDocument, match='ends early'):
+        events.value()
 
 
 @pytest.mark.parametrize('junk', [b'"', b'"{}', b'"\\', b'"\xc3', b'tru',
                                   b'-', b'1', b'/', b'\0', b'{', b'}'])
-def test_anything_behind_the_document_is_refused(junk):
+@pytest.mark.parametrize('far', [1, 1 << 20])  # in what is read next
+def test_anything_behind_the_document_is_refused(junk, far):
     with pytest.raises(InvalidDocument):
-        document(b'{"a": 1} ' + junk)
+        document(b'{"a": 1}' + b' ' * far + junk)
 
 
 def test_white_space_behind_the_document_is_nothing():
