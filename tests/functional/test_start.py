@@ -56,6 +56,18 @@ def test_the_help_needs_neither_the_core_nor_a_driver(command):
     assert 'chunked_backup.jobs' not in modules
 
 
+def test_a_start_does_not_look_through_all_that_is_installed(command):
+    """Hundreds of distributions may be, where Cinder is."""
+    program = '\n'.join((
+        'import sys',
+        'from cliff import command',
+        'from chunked_backup.cmd import app',
+        'command.packages_distributions = None',
+        'sys.exit(app.main(sys.argv[1:]))'))
+    subprocess.run([sys.executable, '-c', program, 'volume', 'list'],
+                   env=command.environment, check=True)
+
+
 def test_a_client_that_is_used_is_imported(command, tmp_path):
     """That the names above are the right ones."""
     configuration = tmp_path / 's3.conf'
