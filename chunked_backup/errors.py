@@ -38,6 +38,8 @@
     │   ├── SignatureError            what is no signature of a file
     │   ├── DeltaError                what is no delta of a file
     │   ├── PatchError                the delta and the old version disagree
+    │   ├── DecodeError               what is no stream of its codec
+    │   │   └── StreamCutShort
     │   └── IncompleteChain           a manifest or a range is missing
     ├── TargetIncomplete              a restore has ended in the middle
     ├── VolumeIOError                 the source or the target device failed
@@ -252,11 +254,10 @@ class PatchError(CorruptBackup):
     template = 'the new version of %(name)s cannot be made: %(reason)s'
 
 
-class DecodeError(ChunkedBackupError):
+class DecodeError(CorruptBackup):
     """Stored bytes that are no stream of their codec. Callers say whose."""
 
     template = '%(reason)s'
-    exit_code = 5
 
 
 class StreamCutShort(DecodeError):

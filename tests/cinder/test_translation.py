@@ -38,6 +38,7 @@ EXPECTED = {
         ('InvalidInput', 'InvalidName', 'InvalidTree', 'InvalidEntry',
          'TargetNotEmpty', 'TreeNotEmpty',
          'SignatureError', 'DeltaError', 'PatchError',
+         'DecodeError', 'StreamCutShort',
          'FullBackupRequired', 'RecordError', 'AmbiguousBackup',
          'BackupInUse', 'BackupNotResumable', 'BackupNotRestorable',
          'CorruptBackup',
