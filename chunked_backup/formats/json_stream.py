@@ -52,15 +52,7 @@ class Events:
         """Each key of the top map; read its value before the next."""
         if self._next()[0] != 'start_map':
             raise InvalidDocument('it is no map')
-        seen = set()
-        while True:
-            event, key = self._next()
-            if event == 'end_map':
-                break
-            if key in seen:
-                raise InvalidDocument(f'{key} stands in it twice')
-            seen.add(key)
-            yield key
+        yield from self._keys()
         try:
             next(self._events)
         except StopIteration:
@@ -90,20 +82,22 @@ class Events:
             raise InvalidDocument('it is nested too deeply')
         if event == 'start_array':
             return list(self._elements(depth + 1))
-        return self._entries(depth + 1)
+        return {key: self._build(*self._next(), depth + 1)
+                for key in self._keys()}
 
     def _elements(self, depth: int) -> Iterator[Any]:
         while (event := self._next())[0] != 'end_array':
             yield self._build(*event, depth)
 
-    def _entries(self, depth: int) -> dict[str, Any]:
-        entries: dict[str, Any] = {}
+    def _keys(self) -> Iterator[str]:
+        """Of the map that has begun, up to its end."""
+        seen = set()
         while (event := self._next())[0] != 'end_map':
             key = event[1]
-            if key in entries:
+            if key in seen:
                 raise InvalidDocument(f'{key} stands in it twice')
-            entries[key] = self._build(*self._next(), depth)
-        return entries
+            seen.add(key)
+            yield key
 
 
 class _WithNewline:

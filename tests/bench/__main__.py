@@ -226,8 +226,10 @@ def full_zstd(bench):
 
 
 def full_none(bench):
-    """Full backup, no compression; the bound is sha256 and md5 of as much
-    memory on two threads."""
+    """Full backup, no compression.
+
+    The bound is sha256 and md5 of as much memory on two threads.
+    """
     _full(bench, 'none', _DRIVERS,
           lambda: bench.bound_of_hashes(with_md5=True))
 
@@ -243,8 +245,10 @@ def _full(bench, compression, kinds, bound=lambda: None):
 
 
 def unchanged(bench):
-    """Incremental backup, nothing changed; the bound is sha256 of as many
-    blocks in memory on two threads."""
+    """Incremental backup, nothing changed.
+
+    The bound is sha256 of as many blocks in memory on two threads.
+    """
     volume = bench.mixed_volume()
     everybody = list(bench.take_part(_DRIVERS + _PROGRAMS))
     for contender in everybody:
@@ -268,8 +272,10 @@ def scattered(bench):
 
 
 def restore_chain(bench):
-    """Restore of a full backup and 10 incrementals of 5 % each; the bound is
-    a copy of the volume past the page cache."""
+    """Restore of a full backup and 10 incrementals of 5 % each.
+
+    The bound is a copy of the volume, without its zeros, past the page cache.
+    """
     volume = bench.mixed_volume()
     everybody = list(bench.take_part(_DRIVERS + _PROGRAMS))
     for contender in everybody:

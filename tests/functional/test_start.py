@@ -62,6 +62,7 @@ def test_a_start_does_not_look_through_all_that_is_installed(command):
         'import sys',
         'from cliff import command',
         'from chunked_backup.cmd import app',
+        'assert command.packages_distributions',
         'command.packages_distributions = None',
         'sys.exit(app.main(sys.argv[1:]))'))
     subprocess.run([sys.executable, '-c', program, 'volume', 'list'],
